@@ -1,0 +1,44 @@
+"""The service: `create_app()` puts its parts together."""
+
+from typing import Any
+
+from flask import Flask, jsonify
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from app import health, start
+from app.cli import alembic_command
+from app.config import Config, load_config
+from app.db import db, import_all
+
+
+def create_app(config: Config | None = None, **overrides: Any) -> Flask:
+    """Return the service, configured for the environment that APP_ENV names.
+
+    Takes a configuration to use instead, and single settings that replace its own.
+    Raises ConfigError when the configuration cannot work.
+    """
+    config = config or load_config()
+    app = Flask(__name__, static_folder=None)
+    app.config.from_object(config)
+    app.config.from_mapping(overrides)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.logger.setLevel(config.LOG_LEVEL)
+
+    import_all("models")
+    db.init_app(app)
+    app.cli.add_command(alembic_command)
+    app.register_error_handler(HTTPException, json_error)
+    app.register_blueprint(health.blueprint)
+    for views in import_all("views"):
+        app.register_blueprint(views.blueprint)
+    if config.NAME == "development":
+        app.register_blueprint(start.blueprint)
+    return app
+
+
+def json_error(error: HTTPException) -> ResponseReturnValue:
+    """Answer an error as JSON: the status' name and what was wrong."""
+    if error.response is not None:
+        return error.response
+    return jsonify(error=error.name, detail=error.description), error.code or 500

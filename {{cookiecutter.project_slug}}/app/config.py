@@ -1,0 +1,122 @@
+"""Configuration: one class per environment, and the only place that knows the database URI."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from click import ClickException
+from dotenv import dotenv_values
+
+from app.url import is_sqlite, read_url
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACEHOLDER = "change-me"  # what .env.example holds where a secret belongs
+
+
+class ConfigError(ClickException):
+    """The configuration cannot work; the message names every problem and its cure."""
+
+
+class Config:
+    """What all environments share, read from the variables given when an instance is made.
+
+    Raises ConfigError when any is missing or cannot work, with all problems in one message.
+    """
+
+    NAME: ClassVar[str]
+    STRICT: ClassVar[bool] = False  # refuse what is missing or left at its default
+    TESTING = False
+
+    def __init__(self, env: Mapping[str, str | None]) -> None:
+        self._env = env
+        self._problems: list[str] = []
+        self.SECRET_KEY = self._env.get("SECRET_KEY") or ("" if self.STRICT else self.NAME)
+        self.LOG_LEVEL = (self._env.get("LOG_LEVEL") or "INFO").upper()
+        self.SQLALCHEMY_DATABASE_URI = self._database_url()
+        self.SQLALCHEMY_ENGINE_OPTIONS = self._engine_options()
+        if self.LOG_LEVEL not in logging.getLevelNamesMapping():
+            self._problems.append("LOG_LEVEL is unknown: set DEBUG, INFO, WARNING or ERROR")
+        if self.STRICT:
+            self._refuse_defaults()
+        if self._problems:
+            lines = [f"The {self.NAME} configuration cannot work:", *self._problems]
+            raise ConfigError("\n  - ".join(lines))
+
+    def _database_url(self) -> sa.URL:
+        try:
+            url = read_url((self._env.get("DATABASE_URL") or "").strip())
+        except ValueError as error:
+            self._problems.append(f"DATABASE_URL {error}")
+            return sa.make_url("sqlite://")
+        path = url.database or ""
+        if not is_sqlite(url) or path.startswith("file:") or Path(path).is_absolute():
+            return url
+        # Flask-SQLAlchemy and create_engine() would each anchor it at a folder of their own.
+        if self.STRICT:
+            self._problems.append(
+                f"DATABASE_URL is the relative path {path}, lost with the next release: "
+                "give an absolute one, such as sqlite:////var/lib/service/service.db"
+            )
+        else:
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        return url.set(database=str(ROOT / path))
+
+    def _engine_options(self) -> dict[str, Any]:
+        try:
+            options = dict(json.loads(self._env.get("DATABASE_ENGINE_OPTIONS") or "{}"))
+            connect_args = dict(options.get("connect_args", {}))
+        except (ValueError, TypeError):
+            self._problems.append(
+                "DATABASE_ENGINE_OPTIONS is not a JSON object of create_engine() arguments, "
+                'such as {"pool_size": 10, "connect_args": {"sslmode": "require"}}'
+            )
+            return {}
+        # Seconds: no request waits for ever on a locked file or a silent server.
+        waits = {"timeout": 15} if is_sqlite(self.SQLALCHEMY_DATABASE_URI) else {"connect_timeout": 5}
+        return {"pool_pre_ping": True, **options, "connect_args": {**waits, **connect_args}}
+
+    def _refuse_defaults(self) -> None:
+        if len(self.SECRET_KEY) < 32 or PLACEHOLDER in self.SECRET_KEY:
+            self._problems.append(
+                "SECRET_KEY is missing, a placeholder or shorter than 32 characters: set what "
+                'this prints: python -c "import secrets; print(secrets.token_hex())"'
+            )
+        if self.SQLALCHEMY_DATABASE_URI.password == PLACEHOLDER:
+            self._problems.append("DATABASE_URL has the password of .env.example: set the real one")
+
+
+class Development(Config):
+    NAME = "development"
+
+
+class Testing(Config):
+    NAME = "testing"
+    TESTING = True
+
+
+class Staging(Config):
+    NAME = "staging"
+    STRICT = True
+
+
+class Production(Staging):
+    NAME = "production"
+
+
+ENVIRONMENTS = {kind.NAME: kind for kind in (Development, Testing, Staging, Production)}
+
+
+def load_config(name: str | None = None) -> Config:
+    """Return an environment's configuration: of the name given, else of APP_ENV, else development.
+
+    Raises ConfigError when the name is unknown or the configuration cannot work.
+    """
+    env = {**dotenv_values(ROOT / ".env"), **os.environ}
+    name = name or env.get("APP_ENV") or "development"
+    if name not in ENVIRONMENTS:
+        raise ConfigError(f"APP_ENV is {name!r}: set it to one of {', '.join(ENVIRONMENTS)}")
+    return ENVIRONMENTS[name](env)
