@@ -1,7 +1,5 @@
 """The service: `create_app()` puts its parts together."""
 
-from typing import Any
-
 from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
@@ -12,17 +10,14 @@ from app.config import Config, load_config
 from app.db import db, import_all
 
 
-def create_app(config: Config | None = None, **overrides: Any) -> Flask:
-    """Return the service, configured for the environment that APP_ENV names.
+def create_app(config: Config | None = None) -> Flask:
+    """Return the service, with the configuration given or else that of APP_ENV's environment.
 
-    Takes a configuration to use instead, and single settings that replace its own.
     Raises ConfigError when the configuration cannot work.
     """
     config = config or load_config()
     app = Flask(__name__, static_folder=None)
     app.config.from_object(config)
-    app.config.from_mapping(overrides)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.logger.setLevel(config.LOG_LEVEL)
 
     import_all("models")

@@ -76,7 +76,9 @@ class Config:
             )
             return {}
         # Seconds: no request waits for ever on a locked file or a silent server.
-        waits = {"timeout": 15} if is_sqlite(self.SQLALCHEMY_DATABASE_URI) else {"connect_timeout": 5}
+        waits = (
+            {"timeout": 15} if is_sqlite(self.SQLALCHEMY_DATABASE_URI) else {"connect_timeout": 5}
+        )
         return {"pool_pre_ping": True, **options, "connect_args": {**waits, **connect_args}}
 
     def _refuse_defaults(self) -> None:

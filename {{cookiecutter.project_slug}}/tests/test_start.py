@@ -1,0 +1,47 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import create_app
+from app.config import ENVIRONMENTS, Config, Development
+from app.db import db
+
+KEY = "k" * 32
+
+
+@pytest.fixture
+def development(config: Config) -> Iterator[FlaskClient]:
+    """A client of the service as in development, on the tests' database."""
+    url = config.SQLALCHEMY_DATABASE_URI.render_as_string(hide_password=False)
+    app = create_app(Development({"DATABASE_URL": url}))
+    yield app.test_client()
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_it_shows_where_the_database_is(development: FlaskClient) -> None:
+    page = development.get("/").text
+
+    assert "the database is here" in page
+    assert "pending" not in page
+    assert 'alembic revision --autogenerate -m "Added some table"' in page.replace("&#34;", '"')
+
+
+def test_it_shows_what_is_pending(tmp_path: Path) -> None:
+    config = Development({"DATABASE_URL": f"sqlite:///{tmp_path / 'empty.db'}"})
+
+    page = create_app(config).test_client().get("/").text
+
+    assert "pending" in page
+    assert "alembic upgrade head" in page
+    assert "the database is here" not in page
+
+
+@pytest.mark.parametrize("name", set(ENVIRONMENTS) - {"development"})
+def test_it_exists_in_development_only(name: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'some.db'}"
+    config = ENVIRONMENTS[name]({"DATABASE_URL": url, "SECRET_KEY": KEY})
+
+    assert create_app(config).test_client().get("/").status_code == 404
