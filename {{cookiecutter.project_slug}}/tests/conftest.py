@@ -2,18 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
 from app.config import ROOT, Config, load_config
 from app.db import db
+from app.health import VERSIONS
 from app.url import is_sqlite
 from migrations.connection import migration_engine, scratch_database
 
@@ -71,6 +74,15 @@ def app(service: Flask) -> Iterator[Flask]:
         yield service
         engines[None] = engine
         transaction.rollback()
+
+
+@pytest.fixture
+def newer_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The code has one revision more than the tests' database."""
+    locations = [str(VERSIONS), str(tmp_path)]
+    script = ScriptDirectory(str(ROOT / "migrations"), version_locations=locations)
+    script.generate_revision("newer", "Newer", head="head", version_path=str(tmp_path))
+    monkeypatch.setattr("app.health.read_revisions", lambda _: script)
 
 
 @pytest.fixture

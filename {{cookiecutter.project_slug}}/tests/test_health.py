@@ -1,3 +1,4 @@
+import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
@@ -6,15 +7,6 @@ from app import create_app
 from app.config import Development
 from app.db import db
 from app.health import script_directory
-
-
-def stamp(app: Flask, revision: str | None) -> None:
-    with app.app_context():
-        db.session.execute(sa.text("DELETE FROM alembic_version"))
-        if revision:
-            insert = sa.text("INSERT INTO alembic_version VALUES (:revision)")
-            db.session.execute(insert, {"revision": revision})
-        db.session.commit()
 
 
 def test_alive(client: FlaskClient) -> None:
@@ -28,9 +20,8 @@ def test_ready_at_the_head(client: FlaskClient) -> None:
     assert answer.get_json()["current"] == list(script_directory().get_heads())
 
 
-def test_not_ready_when_the_database_is_behind(app: Flask, client: FlaskClient) -> None:
-    stamp(app, None)
-
+@pytest.mark.usefixtures("newer_code")
+def test_not_ready_when_the_database_is_behind(client: FlaskClient) -> None:
     answer = client.get("/readyz")
 
     assert answer.status_code == 503
@@ -39,7 +30,10 @@ def test_not_ready_when_the_database_is_behind(app: Flask, client: FlaskClient) 
 
 
 def test_not_ready_when_the_database_is_ahead(app: Flask, client: FlaskClient) -> None:
-    stamp(app, "of_newer_code")
+    with app.app_context():
+        db.session.execute(sa.text("DELETE FROM alembic_version"))
+        db.session.execute(sa.text("INSERT INTO alembic_version VALUES ('of_newer_code')"))
+        db.session.commit()
 
     answer = client.get("/readyz")
 
