@@ -48,22 +48,10 @@ class Config:
 
     def _database_url(self) -> sa.URL:
         try:
-            url = read_url((self._env.get("DATABASE_URL") or "").strip())
+            return read_url(self._env.get("DATABASE_URL") or "", None if self.STRICT else ROOT)
         except ValueError as error:
             self._problems.append(f"DATABASE_URL {error}")
             return sa.make_url("sqlite://")
-        path = url.database or ""
-        if not is_sqlite(url) or path.startswith("file:") or Path(path).is_absolute():
-            return url
-        # Flask-SQLAlchemy and create_engine() would each anchor it at a folder of their own.
-        if self.STRICT:
-            self._problems.append(
-                f"DATABASE_URL is the relative path {path}, lost with the next release: "
-                "give an absolute one, such as sqlite:////var/lib/service/service.db"
-            )
-        else:
-            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-        return url.set(database=str(ROOT / path))
 
     def _engine_options(self) -> dict[str, Any]:
         try:

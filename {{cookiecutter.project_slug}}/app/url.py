@@ -1,5 +1,7 @@
 """Reading database URLs, for app/config.py: no password is ever part of a message."""
 
+from pathlib import Path
+
 import sqlalchemy as sa
 
 DRIVERS = {
@@ -10,15 +12,16 @@ DRIVERS = {
 }
 
 
-def read_url(text: str) -> sa.URL:
-    """Return the SQLAlchemy URL for a text, with its driver named.
+def read_url(text: str, root: Path | None) -> sa.URL:
+    """Return the SQLAlchemy URL for a text, with its driver named and a SQLite path absolute.
 
+    A relative path starts at `root`, and is refused where there is none.
     Raises ValueError, with the cure, for a text that cannot work as a database's address.
     """
-    if not text:
+    if not text.strip():
         raise ValueError("is not set: set it, or copy .env.example to .env")
     try:
-        url = sa.make_url(text)
+        url = sa.make_url(text.strip())
         if "@" in (url.host or ""):
             raise ValueError
     except (sa.exc.ArgumentError, ValueError):
@@ -26,12 +29,27 @@ def read_url(text: str) -> sa.URL:
             "cannot be read: write driver://user:password@host:port/database, "
             "with % @ : / in the password as %25 %40 %3A %2F"
         ) from None
-    if is_sqlite(url) and url.database in (None, "", ":memory:"):
+    if is_sqlite(url):
+        return url.set(database=sqlite_path(url.database or ":memory:", root))
+    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+
+
+def sqlite_path(path: str, root: Path | None) -> str:
+    """Return one file for every entry: Flask-SQLAlchemy and create_engine() start elsewhere."""
+    if path == ":memory:":
         raise ValueError(
             "is an in-memory database, empty again for every connection: "
             "name a file, such as sqlite:///instance/development.db"
         )
-    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    if path.startswith("file:") or Path(path).is_absolute():
+        return path
+    if root is None:
+        raise ValueError(
+            "is a relative path, lost with the next release: "
+            "give an absolute one, such as sqlite:////var/lib/service/service.db"
+        )
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    return str(root / path)
 
 
 def is_sqlite(url: sa.URL) -> bool:
