@@ -38,7 +38,7 @@ def migration_status() -> Status:
     if set(current) == set(revisions.get_heads()):
         return Status("ready", current)
     if set(current) <= {script.revision for script in revisions.walk_revisions()}:
-        return Status("behind", current, "run: alembic upgrade head")
+        return Status("behind", current, "the code has newer revisions; run: alembic upgrade head")
     return Status("ahead", current, "its revision is not in this code: deploy newer code")
 
 

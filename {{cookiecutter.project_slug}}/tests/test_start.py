@@ -2,19 +2,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.config import ENVIRONMENTS, Config, Development
+from app.config import ENVIRONMENTS, Development
 from app.db import db
 
 KEY = "k" * 32
 
 
 @pytest.fixture
-def development(config: Config) -> Iterator[FlaskClient]:
+def development(service: Flask) -> Iterator[FlaskClient]:
     """A client of the service as in development, on the tests' database."""
-    url = config.SQLALCHEMY_DATABASE_URI.render_as_string(hide_password=False)
+    url = service.config["SQLALCHEMY_DATABASE_URI"].render_as_string(hide_password=False)
     app = create_app(Development({"DATABASE_URL": url}))
     yield app.test_client()
     with app.app_context():
@@ -37,7 +38,19 @@ def test_it_shows_what_is_pending(development: FlaskClient) -> None:
     assert "alembic upgrade head" in page
 
 
-@pytest.mark.parametrize("name", set(ENVIRONMENTS) - {"development"})
+@pytest.mark.usefixtures("newer_code")
+def test_a_view_says_when_the_database_is_behind(development: FlaskClient) -> None:
+    development.application.add_url_rule("/some", "some.view", lambda: "unreachable")
+
+    page = development.get("/some", headers={"Accept": "text/html"})
+    data = development.get("/some", headers={"Accept": "*/*"})
+
+    assert page.status_code == data.status_code == 503
+    assert "pending" in page.text
+    assert "alembic upgrade head" in data.get_json()["detail"]
+
+
+@pytest.mark.parametrize("name", sorted(set(ENVIRONMENTS) - {"development"}))
 def test_it_exists_in_development_only(name: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'some.db'}"
     config = ENVIRONMENTS[name]({"DATABASE_URL": url, "SECRET_KEY": KEY})

@@ -1,0 +1,193 @@
+"""A rendered service on a database of its own, for the tests that use both for real."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import pytest
+import sqlalchemy as sa
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+SERVERS = {
+    "postgresql": os.environ.get("POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres"),
+    "mariadb": os.environ.get("MARIADB_URL", "mariadb://root@127.0.0.1:3306/mysql"),
+}
+DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
+
+
+def server(kind: str) -> sa.Engine:
+    """Return an engine to a database server; without one, CI fails and a laptop skips."""
+    url = sa.make_url(SERVERS[kind])
+    engine = sa.create_engine(
+        url.set(drivername=DRIVERS[kind]), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+    try:
+        engine.connect().close()
+    except sa.exc.OperationalError as error:
+        reason = f"{kind} does not answer; start it, or set {kind.upper()}_URL: {error.orig}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    return engine
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """Make an empty database, yield the text of its URL, and drop it."""
+    if kind == "sqlite":
+        yield f"sqlite:///{(folder / 'service.db').as_posix()}"
+        return
+    engine = server(kind)
+    name = f"template_{secrets.token_hex(6)}"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        try:
+            yield sa.make_url(SERVERS[kind]).set(database=name).render_as_string(False)
+        finally:
+            force = " WITH (FORCE)" if kind == "postgresql" else ""
+            connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Service:
+    """A rendered project; its commands run as a developer's would, with DATABASE_URL set."""
+
+    kind: str
+    folder: Path
+    url: str
+    env: dict[str, str]
+
+    def environ(self, **variables: str) -> dict[str, str]:
+        # Compiled files outside of the project, and shared: most of a short command is imports.
+        compiled = {"PYTHONPYCACHEPREFIX": str(Path(self.env["HOME"]) / "pycache")}
+        return self.env | compiled | {"DATABASE_URL": self.url, "PYTHONUTF8": "1"} | variables
+
+    def run(
+        self, *command: str, fails: bool = False, cwd: Path | None = None, **variables: str
+    ) -> str:
+        """Return what a command printed; it succeeds, or fails where `fails` says so."""
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=cwd or self.folder,
+            env=self.environ(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=120,
+        )
+        assert (done.returncode != 0) == fails, f"exit {done.returncode}: {command}\n{done.stdout}"
+        return done.stdout
+
+    def python(self, code: str, **variables: str) -> str:
+        """Return what a piece of Python printed that ran in the project's folder."""
+        path = self.folder / "snippet.py"
+        path.write_text(textwrap.dedent(code), "utf-8")
+        try:
+            return self.run("snippet", **variables)
+        finally:
+            path.unlink()
+
+    def write(self, path: str, text: str) -> None:
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_text(text, "utf-8")
+
+    def revisions(self) -> list[Path]:
+        return sorted((self.folder / "migrations" / "versions").glob("*.py"))
+
+    def engine(self) -> sa.Engine:
+        url = sa.make_url(self.url)
+        driver = DRIVERS.get(self.kind, "sqlite")
+        return sa.create_engine(url.set(drivername=driver), poolclass=sa.NullPool)
+
+    def databases(self) -> set[str]:
+        """Return the names of the databases beside this one, for those of SQLite its files."""
+        if self.kind == "sqlite":
+            return {
+                path.name for path in Path(sa.make_url(self.url).database or "").parent.iterdir()
+            }
+        with server(self.kind).connect() as connection:
+            return set(sa.inspect(connection).get_schema_names()) | set(
+                connection.exec_driver_sql(
+                    "SELECT datname FROM pg_database"
+                    if self.kind == "postgresql"
+                    else "SHOW DATABASES"
+                ).scalars()
+            )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return every table's definition and rows."""
+        engine = self.engine()
+        tables = sa.MetaData()
+        tables.reflect(engine)
+        with engine.connect() as connection:
+            return {
+                table.name: (
+                    [str(sa.schema.CreateColumn(column)) for column in table.columns],
+                    sorted(map(repr, connection.execute(sa.select(table)))),
+                )
+                for table in tables.sorted_tables
+            }
+
+    @contextmanager
+    def serve(self, **variables: str) -> Iterator[Callable[[str], tuple[int, Any]]]:
+        """Run `flask run`; yield a function that gets an address: its status, and JSON or text."""
+        port = free_port()
+        log = (self.folder / "serve.log").open("w", encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flask", "run", "--port", str(port)],
+            cwd=self.folder,
+            env=self.environ(**variables),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_for(port, process)
+            yield lambda path: get(f"http://127.0.0.1:{port}{path}")
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+            log.close()
+
+    def log(self) -> str:
+        return (self.folder / "serve.log").read_text("utf-8")
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        assert process.poll() is None, f"the server ended with {process.returncode}"
+        try:
+            get(f"http://127.0.0.1:{port}/healthz")
+            return
+        except URLError:
+            time.sleep(0.05)
+    raise AssertionError("the server did not start in ten seconds")
+
+
+def get(address: str) -> tuple[int, Any]:
+    try:
+        with urlopen(address) as answer:  # noqa: S310 (always loopback)
+            status, text = answer.status, answer.read().decode()
+    except HTTPError as error:
+        status, text = error.code, error.read().decode()
+    try:
+        return status, json.loads(text)
+    except ValueError:
+        return status, text

@@ -1,0 +1,211 @@
+"""Tier 2, hostile answers: each is refused with nothing made, or comes out as the same text."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cookiecutter.exceptions import FailedHookException
+
+TEXTS = {
+    "quotes": """ "double", 'single', ''two'' and `tick` """,
+    "quotes at the ends": "''quoted''",
+    "triple": 'three """ quotes',
+    "backslash": r"back\slash \n \u0041 \N{DASH} at the end \ ".rstrip(),
+    "emoji": "rocket 🚀 family 👩‍👩‍👧 é ß 日本語",
+    "right to left": "خدمة עברית",
+    "braces": "{ one } {} }}",
+    "shell": "${HOME} $(id) `id` %PATH% !history & | ; > <",
+    "format": "%(here)s %s {0} {name!r}",
+    "dash": "--help -x",
+    "path": "../../etc/passwd C:\\Windows /",
+    "markup": "<b>&amp;</b> [red]rich[/] # *star* _line_ | - : @",
+    "yaml": "yes: no # - [1, 2] !!tag &a *b",
+    "long": "x" * 300,
+    "empty comment": "#",
+}
+BAD_TEXTS = {
+    "newline": "two\nlines",
+    "return": "two\r\nlines",
+    "tab": "a\ttab",
+    "null-like": "a\x01b\x7f\x85",
+    "escape": "\x1b[31mred",
+    "separators": "a\u2028b\u2029c",
+    "not UTF-8": "a\udcffb",
+    "triple": "it's '''three'''",
+}
+BAD_SLUGS = {
+    "": "my-service",
+    " ": "my-service",
+    ".": "my-service",
+    "..": "my-service",
+    "-": "my-service",
+    "🚀": "my-service",
+    "a/b": "a-b",
+    "../x": "x",
+    "/abs": "abs",
+    "C:\\x": "c-x",
+    "My-Service": "my-service",
+    "my_service": "my-service",
+    "my--service": "my-service",
+    "-rf": "rf",
+    "my-service-": "my-service",
+    "my service": "my-service",
+    "my-service\n": "my-service",
+    "crème": "creme",
+    "2048": "service-2048",
+    "con": "service-con",
+    "nul": "service-nul",
+    "com1": "service-com1",
+    "lpt0": "service-lpt0",
+    "x" * 41: "x" * 40,
+    "x" * 300: "x" * 40,
+    "'; rm -rf ~": "rm-rf",
+    "$(id)": "id",
+}
+GOOD_SLUGS = ["a", "api", "x" * 40, "a-1", "class", "con-1", "come", "refused-claims"]
+Render = Callable[..., Path]
+Run = Callable[..., str]
+Refuse = Callable[..., str]
+
+
+def literal(text: str) -> str:
+    """Return a text as an answer given beforehand, which Cookiecutter takes for a template."""
+    return "{{ " + ascii(text) + " }}"
+
+
+def about(project: Path) -> dict[str, str]:
+    """Return the table [project] of a service's pyproject.toml."""
+    table: dict[str, str] = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
+    return table
+
+
+@pytest.fixture
+def refuse(cookies: Any, template: Path, capfd: pytest.CaptureFixture[str]) -> Refuse:
+    """Return a function that gives answers, sees them refused, and returns what was said."""
+
+    def refuse(**answers: str) -> str:
+        given = {name: literal(text) for name, text in answers.items()}
+        result = cookies.bake(given, str(template))
+        assert isinstance(result.exception, FailedHookException)
+        said = capfd.readouterr().err
+        assert not list(output_dir(said).iterdir())
+        return said
+
+    return refuse
+
+
+def pasted(said: str) -> list[str]:
+    """Return the words of the command line that is offered."""
+    line = re.search(r"^Try:\n(.*)$", said, re.MULTILINE)
+    assert line, said
+    return shlex.split(line[1])
+
+
+def output_dir(said: str) -> Path:
+    words = pasted(said)
+    return Path(words[words.index("--output-dir") + 1])
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_text_comes_out_as_it_went_in(render: Render, text: str) -> None:
+    project = render(project_name=literal(text), project_slug="odd", description=literal(text))
+    assert about(project)["description"] == text
+    readme = (project / "README.md").read_text("utf-8").splitlines()
+    assert readme[:3] == [f"# {text}", "", text]
+    for path in (*project.glob("*.y*ml"), *project.glob(".github/**/*.yml")):
+        assert isinstance(yaml.safe_load(path.read_text("utf-8")), dict)
+
+
+def test_an_empty_description_is_fine(render: Render) -> None:
+    assert about(render(description=""))["description"] == ""
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_text_that_no_file_can_hold_is_refused(refuse: Refuse, text: str) -> None:
+    said = refuse(project_name=text, description=text, project_slug="fine")
+    assert "project_name is" in said
+    assert "description is" in said
+    assert "without control characters" in said
+    assert "project_slug is" not in said
+
+
+@pytest.mark.parametrize(("slug", "cure"), BAD_SLUGS.items(), ids=map(ascii, BAD_SLUGS))
+def test_a_slug_that_cannot_be_a_folder_is_refused(refuse: Refuse, slug: str, cure: str) -> None:
+    said = refuse(project_slug=slug)
+    assert "project_slug is" in said
+    assert f"project_slug={cure}" in pasted(said)
+
+
+@pytest.mark.parametrize("slug", GOOD_SLUGS)
+def test_a_good_slug_is_the_folder(render: Render, slug: str) -> None:
+    assert render(project_slug=slug).name == slug
+
+
+@pytest.mark.parametrize("slug", ["flask", "click", "alembic", "sqlalchemy", "ruff"])
+def test_a_project_is_never_named_like_what_it_needs(render: Render, slug: str) -> None:
+    needed = {item.metadata["Name"].lower().replace("_", "-") for item in distributions()}
+    assert slug in needed
+    assert about(render(project_slug=slug))["name"] not in needed
+
+
+def test_all_problems_come_at_once_and_the_offered_command_works(
+    refuse: Refuse, run: Run, tmp_path: Path
+) -> None:
+    said = refuse(project_name=" ", project_slug="a/b", description="it's {{ so }}\n'''odd'''")
+    assert said.count("\n  - ") == 3
+    words = pasted(said)
+    assert words[0] == "cookiecutter"
+    run([sys.executable, "-m", *words, "setup=no"], tmp_path)
+    assert about(output_dir(said) / "a-b")["description"] == """it's {{ so }} "odd\""""
+    assert (output_dir(said) / "a-b" / "README.md").read_text("utf-8").startswith("# My Service\n")
+
+
+def test_answers_given_beforehand_are_templates(render: Render, refuse: Refuse) -> None:
+    """That is Cookiecutter's doing; what it cannot render, it refuses."""
+    project = render(description="{{ 6 * 7 }} and {{ cookiecutter.project_slug }}")
+    assert "\n42 and my-service\n" in (project / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("text", ["{{ 6 * 7 }}", "{{ nope", "{% if %}", "{# x", "#% if x"])
+def test_what_is_typed_stays_text(
+    template: Path, env: dict[str, str], tmp_path: Path, text: str
+) -> None:
+    typed = [text, "typed", text, "1", "1", "yes", "no"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(template)],
+        cwd=tmp_path,
+        env=env,
+        input="\n".join(typed) + "\n",
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert about(tmp_path / "typed")["description"] == text
+
+
+def test_each_question_is_a_sentence(template: Path) -> None:
+    context = json.loads((template / "cookiecutter.json").read_text("utf-8"))
+    questions = [name for name in context if not name.startswith("_")]
+    assert len(questions) <= 7
+    assert sorted(context["__prompts__"]) == sorted(questions)
+    assert all(isinstance(context[name], str | bool | list) for name in questions)
+
+
+@pytest.mark.parametrize("word", ["database=oracle", "ci=jenkins", "container=maybe"])
+def test_a_choice_that_is_not_offered_is_refused(
+    template: Path, run: Run, tmp_path: Path, word: str
+) -> None:
+    command = [sys.executable, "-m", "cookiecutter", template, "--no-input", word]
+    assert f"{word.partition('=')[2]} provided for" in run(command, tmp_path, status=1)
+    assert not list(tmp_path.iterdir())

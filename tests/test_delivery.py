@@ -1,0 +1,397 @@
+"""The container and CI files: valid, safe, in agreement, and their commands do what they say.
+
+No container engine is asked for. Each file passes its schema and a linter, and the commands that
+it would run are taken out of it and run here, in a rendered service, against a real database.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+from dotenv import dotenv_values
+
+Render = Callable[..., Path]
+Run = Callable[..., str]
+
+WORKFLOW = ".github/workflows/ci.yml"
+SERVERS = {  # where databases may be made and dropped
+    "postgresql": sa.make_url(
+        os.environ.get("POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+    ).set(drivername="postgresql+psycopg"),
+    "mariadb": sa.make_url(
+        os.environ.get("MARIADB_URL", "mariadb://root@127.0.0.1:3306/mysql")
+    ).set(drivername="mariadb+pymysql"),
+}
+SECRET = "0123456789abcdef" * 4
+
+
+def load(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    return document
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql", "mariadb"])
+def database(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def service(render: Render, database: str) -> Path:
+    return render(database=database)
+
+
+@pytest.fixture(scope="module")
+def gitlab_file(render: Render, database: str) -> Path:
+    return render(database=database, ci="gitlab") / ".gitlab-ci.yml"
+
+
+@pytest.fixture(scope="module")
+def gitlab_job(gitlab_file: Path) -> dict[str, Any]:
+    job: dict[str, Any] = load(gitlab_file)["check"]
+    return job
+
+
+@pytest.fixture(scope="module")
+def github_job(service: Path) -> dict[str, Any]:
+    job: dict[str, Any] = load(service / WORKFLOW)["jobs"]["check"]
+    return job
+
+
+@pytest.fixture
+def address(database: str, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database of the chosen kind, dropped at the end."""
+    if database == "sqlite":
+        yield f"sqlite:///{tmp_path}/service.db"
+        return
+    name = f"delivery_{os.getpid()}"
+    server = sa.create_engine(
+        SERVERS[database], isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5}
+    )
+    try:
+        connection = server.connect()
+    except sa.exc.OperationalError as error:
+        reason = f"no {database} at {server.url}: start it, or set {database.upper()}_URL"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason} ({error.orig})")
+        pytest.skip(reason)
+    with connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        try:
+            yield server.url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
+    server.dispose()
+
+
+def commands(job: dict[str, Any]) -> list[str]:
+    """Return a job's commands: of GitHub's steps, or of GitLab's script."""
+    return job.get("script") or [step["run"] for step in job["steps"] if "run" in step]
+
+
+def interpolate(value: Any, env: Mapping[str, str]) -> Any:
+    """Fill in `${NAME:-default}` as compose does: the default also for an empty variable."""
+    if isinstance(value, dict):
+        return {key: interpolate(item, env) for key, item in value.items()}
+    if isinstance(value, list):
+        return [interpolate(item, env) for item in value]
+    if not isinstance(value, str):
+        return value
+    filled = re.sub(r"\$\{(\w+):-([^${}]*)\}", lambda m: env.get(m[1]) or m[2], value)
+    assert "$" not in filled, f"{value}: this form of interpolation is not understood here"
+    return filled
+
+
+def compose(service: Path, **env: str) -> dict[str, Any]:
+    services: dict[str, Any] = interpolate(load(service / "compose.yaml")["services"], env)
+    return services
+
+
+def instructions(service: Path) -> list[tuple[str, str]]:
+    """Return the lines of the Dockerfile: each instruction with what follows it."""
+    text = re.sub(r"^#.*\n", "", (service / "Dockerfile").read_text("utf-8"), flags=re.M)
+    lines = text.replace("\\\n", " ").splitlines()
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in lines if line]
+
+
+def argv(instruction: str) -> list[str]:
+    """Return the words of an instruction's JSON form."""
+    words: list[str] = json.loads(instruction[instruction.index("[") :])
+    return words
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", ".gitlab-ci.yml", WORKFLOW])
+def test_files_are_yaml_before_rendering(root: Path, name: str) -> None:
+    assert isinstance(load(root / "{{cookiecutter.project_slug}}" / name), dict)
+
+
+def test_files_meet_their_schemas(run: Run, service: Path, gitlab_file: Path, root: Path) -> None:
+    for schema, paths in {
+        "compose-spec": [service / "compose.yaml"],
+        "github-workflows": [service / WORKFLOW, root / WORKFLOW],
+        "gitlab-ci": [gitlab_file],
+    }.items():
+        run(["check-jsonschema", "--builtin-schema", f"vendor.{schema}", *paths], root)
+
+
+def test_dockerfile_passes_hadolint(run: Run, service: Path) -> None:
+    run(["hadolint", "Dockerfile"], service)
+
+
+def test_workflow_passes_zizmor(run: Run, service: Path, database: str) -> None:
+    """Its pedantic persona finds nothing, save that the server is named by version."""
+    words = ["zizmor", "--offline", "--quiet", "--no-exit-codes", "--persona=pedantic"]
+    findings = json.loads(run([*words, "--format=json", WORKFLOW], service))
+    expected = [] if database == "sqlite" else ["unpinned-images"]
+    assert [finding["ident"] for finding in findings] == expected
+
+
+def test_the_workflow_of_the_template_is_safe(run: Run, service: Path, root: Path) -> None:
+    run(["zizmor", "--offline", "--quiet", WORKFLOW], root)
+    assert commands(load(root / WORKFLOW)["jobs"]["check"])[-1] == "bash .ci/run"
+    texts = [(folder / WORKFLOW).read_text("utf-8") for folder in (root, service)]
+    assert len({re.findall("uses: actions/checkout@.+", text)[0] for text in texts}) == 1
+
+
+def test_image_has_no_secret_and_no_root(service: Path) -> None:
+    lines = instructions(service)
+    assert not re.search("secret|password|token|change-me", str(lines), re.I)
+    assert "ARG" not in dict(lines)
+    users = [rest for word, rest in lines if word == "USER"]
+    assert users == ["10001:10001"]
+
+
+def test_image_holds_what_is_named_and_nothing_else(service: Path) -> None:
+    rules = (service / ".dockerignore").read_text("utf-8").splitlines()
+    named = {rule[1:] for rule in rules if rule.startswith("!")}
+    copied = {
+        source.rstrip("*")
+        for word, rest in instructions(service)
+        if word == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    }
+    assert [rule for rule in rules if rule[0] not in "#!"] == ["*", "**/__pycache__"]
+    assert named == copied
+    assert ".env" not in named
+
+
+def test_sqlite_lives_on_a_volume_of_the_image_user(service: Path, database: str) -> None:
+    lines = instructions(service)
+    prepared = ("RUN", "install --directory --owner=10001 --group=10001 /data")
+    assert (prepared in lines) is (database == "sqlite")
+    assert (("VOLUME", "/data") in lines) is (database == "sqlite")
+    if database == "sqlite":
+        assert lines.index(prepared) < lines.index(("VOLUME", "/data"))
+        for name in ("migrate", "web"):
+            described = compose(service)[name]
+            assert described["volumes"] == ["data:/data"]
+            assert described["environment"]["DATABASE_URL"] == "sqlite:////data/service.db"
+
+
+def test_compose_migrates_once_before_it_serves(service: Path, database: str) -> None:
+    services = compose(service)
+    migrate, web = services["migrate"], services["web"]
+    assert migrate["command"] == ["alembic", "upgrade", "head"]
+    assert migrate["restart"] == "no"
+    assert web["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    assert web["image"] == migrate["image"]
+    assert web["environment"] == migrate["environment"]
+    # Built once: two builds that export one name at the same time fail on a new machine.
+    assert [name for name in services if "build" in services[name]] == ["migrate"]
+    if database != "sqlite":
+        assert migrate["depends_on"] == {"db": {"condition": "service_healthy"}}
+        assert services["db"]["healthcheck"]["test"][0] == "CMD"
+    assert set(services) == {"migrate", "web"} | ({"db"} if database != "sqlite" else set())
+
+
+def test_compose_publishes_to_this_machine_only(service: Path) -> None:
+    for described in compose(service).values():
+        for port in described.get("ports", []):
+            assert port.startswith("127.0.0.1:")
+
+
+def test_compose_declares_the_volumes_that_it_mounts(service: Path) -> None:
+    mounted = {
+        volume.partition(":")[0]
+        for described in compose(service).values()
+        for volume in described.get("volumes", [])
+    }
+    assert mounted == set(load(service / "compose.yaml")["volumes"])
+
+
+def test_compose_hands_over_every_variable_of_the_example(service: Path) -> None:
+    example = dotenv_values(service / ".env.example")
+    assert set(compose(service)["web"]["environment"]) == set(example)
+
+
+def served_at(image: str, env: Mapping[str, str], host: str) -> str:
+    """Return the URL of the database that a server's container offers."""
+    if image.startswith("postgres:"):
+        return f"postgresql://postgres:{env['POSTGRES_PASSWORD']}@{host}:5432/{env['POSTGRES_DB']}"
+    return f"mariadb://root:{env['MARIADB_ROOT_PASSWORD']}@{host}:3306/{env['MARIADB_DATABASE']}"
+
+
+def test_every_file_names_the_same_database(
+    service: Path, database: str, github_job: dict[str, Any], gitlab_job: dict[str, Any]
+) -> None:
+    example = dotenv_values(service / ".env.example")["DATABASE_URL"]
+    if database == "sqlite":
+        assert github_job["env"]["DATABASE_URL"] == example
+        assert gitlab_job["variables"]["DATABASE_URL"] == example
+        assert "services" not in github_job | gitlab_job
+        return
+    for given in ({"DATABASE_PASSWORD": "s3cret"}, {}):
+        services = compose(service, **given)
+        db, url = services["db"], services["web"]["environment"]["DATABASE_URL"]
+        assert url == served_at(db["image"], db["environment"], "db")
+    assert example == served_at(db["image"], db["environment"], "localhost")
+    assert db["ports"] == [f"127.0.0.1:{sa.make_url(example).port}:{sa.make_url(example).port}"]
+
+    server = github_job["services"]["db"]
+    assert server["image"] == db["image"]
+    assert github_job["env"]["DATABASE_URL"] == served_at(
+        server["image"], server["env"], "127.0.0.1"
+    )
+    (server,) = gitlab_job["services"]
+    assert server["name"] == db["image"]
+    assert gitlab_job["variables"]["DATABASE_URL"] == served_at(
+        server["name"], server["variables"], server["alias"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "problems"),
+    [
+        ({}, []),
+        ({"APP_ENV": "production"}, ["SECRET_KEY", "DATABASE_URL"]),
+        ({"APP_ENV": "production", "SECRET_KEY": SECRET, "DATABASE_PASSWORD": "s3cret"}, []),
+    ],
+    ids=["nothing", "strict-nothing", "strict-complete"],
+)
+def test_compose_starts_as_it_is_and_is_strict_where_told(
+    run: Run, service: Path, database: str, given: dict[str, str], problems: list[str]
+) -> None:
+    if database == "sqlite":
+        problems = [problem for problem in problems if problem == "SECRET_KEY"]
+    variables = compose(service, **given)["web"]["environment"]
+    words = ["python", "-B", "-c", "from app.config import load_config; load_config()"]
+    said = run(words, service, status=1 if problems else 0, **variables)
+    assert re.findall(r"^  - (\w+)", said, re.M) == problems
+
+
+def test_both_kinds_of_ci_run_the_same_commands(
+    github_job: dict[str, Any], gitlab_job: dict[str, Any]
+) -> None:
+    assert commands(github_job) == commands(gitlab_job)
+
+
+def test_the_commands_of_ci_pass(
+    run: Run,
+    service: Path,
+    github_job: dict[str, Any],
+    address: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """All but the first two, which install what this environment already has."""
+    installs, checks = commands(github_job)[:2], commands(github_job)[2:]
+    assert installs == ['pip install "uv>=0.13,<0.14"', "uv sync"]
+    assert checks == [
+        *["uv run ruff check .", "uv run ruff format --check .", "uv run mypy"],
+        *["uv run alembic upgrade head", "uv run alembic check", "uv run pytest"],
+    ]
+    folder = shutil.copytree(service, tmp_path / "my-service")
+    (folder / ".env").unlink()  # a fresh clone has none
+    cache = str(tmp_path_factory.getbasetemp() / "mypy")  # the libraries are read once
+    for command in checks:
+        words = command.removeprefix("uv run ").split()
+        run(words, folder, CI="true", DATABASE_URL=address, MYPY_CACHE_DIR=cache)
+
+
+@contextmanager
+def started(words: list[str], cwd: Path, env: dict[str, str], log: Path) -> Iterator[None]:
+    """Start a server, and stop it as a container engine does: it must end by itself, in order."""
+    with log.open("w") as output:
+        process = subprocess.Popen(words, cwd=cwd, env=env, stdout=output, stderr=output)
+        try:
+            yield
+            process.terminate()
+            assert process.wait(timeout=30) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+
+def image_folder(service: Path, folder: Path) -> Path:
+    """Make the working folder of the final stage: what is copied into it, and nothing else."""
+    folder.mkdir()
+    final = (service / "Dockerfile").read_text("utf-8").rpartition("\nFROM ")[2]
+    for source in re.findall(r"^COPY (\S+) \S+$", final, re.M):
+        path = service / source
+        if path.is_dir():
+            shutil.copytree(path, folder / source, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, folder)
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    """Return when something listens; give up, silently, after a minute: the next step tells."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+
+
+def test_the_commands_of_the_container_serve(
+    run: Run, env: dict[str, str], service: Path, address: str, tmp_path: Path
+) -> None:
+    """Strict, alive at once, ready when `migrate` has run, and ended by one SIGTERM."""
+    port = free_port()
+
+    def here(words: list[str]) -> list[str]:
+        moved = [re.sub(r"(0\.0\.0\.0|127\.0\.0\.1):8000", f"127.0.0.1:{port}", w) for w in words]
+        assert moved != words
+        return [word.replace("/dev/shm", str(tmp_path)) for word in moved]  # noqa: S108
+
+    image, services = dict(instructions(service)), compose(service)
+    server, alive = here(argv(image["CMD"])), here(argv(image["HEALTHCHECK"]))
+    ready = here(services["web"]["healthcheck"]["test"][1:])
+    migrate = services["migrate"]["command"]
+    variables = dict(word.split("=", 1) for word in image["ENV"].split())
+    assert variables.pop("PATH") == "/srv/.venv/bin:$PATH"
+    # The image's user has no home that it could write to; nobody has this one.
+    variables |= {"DATABASE_URL": address, "HOME": os.devnull}
+
+    folder, log = image_folder(service, tmp_path / "srv"), tmp_path / "log"
+    assert "SECRET_KEY" in run(migrate, folder, status=1, **variables)
+    variables |= {"SECRET_KEY": SECRET}
+    with started(server, folder, env | variables, log):
+        wait_for(port)
+        run(alive, folder)
+        assert "503" in run(ready, folder, status=1)
+        assert "production" in run(migrate, folder, **variables)
+        run(ready, folder)
+    output = log.read_text()
+    assert '"GET /readyz HTTP/1.1" 200' in output
+    assert "ERROR" not in output
+    assert address not in output

@@ -1,0 +1,311 @@
+"""The hooks, driven by the real command: with and without tools, network and patience."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+Run = Callable[..., str]
+UV_STEPS = ["sync", "run alembic upgrade head", "run alembic current --check-heads"]
+# A uv that has nothing to install: it runs what it is told with the packages of these tests. It
+# notes each call, and fails or waits when the call is the one it was told of.
+UV = """#!PYTHON
+import json, os, sys, time
+call = " ".join(sys.argv[1:])
+with open(os.environ["CALLS"], "a") as calls:
+    json.dump({"call": call, "parent": os.getppid(), "env": dict(os.environ)}, calls)
+    calls.write(os.linesep)
+if call == os.environ.get("FAIL"):
+    sys.exit(3)
+if call == os.environ.get("WAIT"):
+    time.sleep(600)
+if call.startswith("run "):
+    os.execv("PYTHON", ["PYTHON", "-m", *sys.argv[2:]])
+"""
+
+
+class Shell:
+    """A newcomer's shell in a folder of its own, with these tools on PATH and no others."""
+
+    def __init__(self, folder: Path, template: Path, run: Run) -> None:
+        """Take `run` of conftest.py to run commands in folder/work, with folder/bin as PATH."""
+        self.bin, self.folder, self._run = folder / "bin", folder / "work", run
+        self.bin.mkdir()
+        self.folder.mkdir()
+        self.project = self.folder / "my-service"
+        self.command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input"]
+        self.variables = {"PATH": str(self.bin), "CALLS": str(folder / "calls")}
+
+    def add(self, name: str) -> None:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        found = shutil.which(name, path=path)
+        assert found, f"{name} is needed on PATH"
+        (self.bin / name).symlink_to(found)
+
+    def add_uv(self) -> None:
+        (self.bin / "uv").write_text(UV.replace("PYTHON", sys.executable), "utf-8")
+        (self.bin / "uv").chmod(0o755)
+
+    def render(self, *words: str, **variables: str) -> str:
+        """Run the real command, with more variables, and return all that was said."""
+        return self._run([*self.command, *words], self.folder, **self.variables, **variables)
+
+    def fail(self, *words: str) -> str:
+        """Run the real command, which fails, and return all that was said."""
+        return self._run([*self.command, *words], self.folder, status=1, **self.variables)
+
+    def calls(self) -> list[dict[str, object]]:
+        text = Path(self.variables["CALLS"]).read_text("utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, template: Path, run: Run) -> Shell:
+    return Shell(tmp_path, template, run)
+
+
+def is_whole(project: Path) -> bool:
+    names = (".env", "app/__init__.py", "migrations/env.py", "compose.yaml", "tests/conftest.py")
+    return all((project / name).is_file() for name in names)
+
+
+def revisions(project: Path) -> list[str]:
+    """Return the revisions that the development database is at."""
+    engine = sa.create_engine(f"sqlite:///{project / 'instance' / 'development.db'}")
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        names = list(found.scalars())
+    engine.dispose()
+    return names
+
+
+def test_set_up_runs_each_step_and_announces_it_before(shell: Shell) -> None:
+    shell.add_uv()
+    said = shell.render()
+    assert [call["call"] for call in shell.calls()] == UV_STEPS
+    places = [said.index(f": uv {step}\n") for step in UV_STEPS]
+    assert places == sorted(places)
+    assert said.index("Migrating") < said.index("development: sqlite")
+    assert said.endswith(
+        "my-service is ready; to run it:\n\n  cd my-service\n  uv run flask run\n\n"
+    )
+    assert len(revisions(shell.project)) == 1
+
+
+def test_what_the_shell_exports_changes_nothing(shell: Shell, tmp_path: Path) -> None:
+    shell.add_uv()
+    foreign = {
+        "ALEMBIC_CONFIG": "/nowhere/alembic.ini",
+        "APP_ENV": "production",
+        "DATABASE_ENGINE_OPTIONS": "nonsense",
+        "DATABASE_URL": f"sqlite:///{tmp_path}/precious.db",
+        "LOG_LEVEL": "nonsense",
+        "SECRET_KEY": "exported",
+        "UV_PROJECT_ENVIRONMENT": str(tmp_path / "elsewhere"),
+        "VIRTUAL_ENV": str(tmp_path / "active"),
+    }
+    assert "is ready" in shell.render(**foreign)
+    for call in shell.calls():
+        assert not foreign.keys() & call["env"]  # type: ignore[operator]
+    assert len(revisions(shell.project)) == 1
+    assert not (tmp_path / "precious.db").exists()
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_a_failing_step_leaves_the_project_and_the_commands_to_go_on(
+    shell: Shell, failing: int
+) -> None:
+    shell.add_uv()
+    said = shell.render(FAIL=UV_STEPS[failing])
+    assert "WARNING: " in said
+    left = "".join(f"  uv {step}\n" for step in UV_STEPS)
+    assert said.endswith(f"run it:\n\n  cd my-service\n{left}  uv run flask run\n\n")
+    assert len(shell.calls()) == failing + 1
+    assert is_whole(shell.project)
+
+
+def test_a_tool_that_does_not_start_is_a_warning(shell: Shell) -> None:
+    (shell.bin / "uv").write_text("#!/nowhere/python\n", "utf-8")
+    (shell.bin / "uv").chmod(0o755)
+    said = shell.render()
+    assert "WARNING: Installing into .venv failed: [Errno 2]" in said
+    assert is_whole(shell.project)
+
+
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"])
+def test_a_database_that_is_not_there_is_a_warning(shell: Shell, database: str) -> None:
+    shell.add_uv()
+    said = shell.render(f"database={database}", "project_slug=hook-test-without-database")
+    assert "WARNING: Migrating the development database failed" in said
+    assert "  # start the database: docker compose up -d --wait db, or give the address" in said
+    assert said.index("  # start") < said.index("\n  uv run alembic upgrade head\n")
+    assert is_whole(shell.folder / "hook-test-without-database")
+
+
+def test_declined_set_up_is_only_told(shell: Shell) -> None:
+    shell.add_uv()
+    said = shell.render("setup=no")
+    left = "".join(f"  uv {step}\n" for step in UV_STEPS)
+    assert said.endswith(f"cd my-service\n{left}  uv run flask run\n\n")
+    assert "WARNING" not in said
+    assert not Path(shell.variables["CALLS"]).exists()
+
+
+@pytest.mark.parametrize("whom", ["the hook", "everybody"])
+def test_an_interrupt_leaves_the_project_and_the_commands_to_go_on(
+    shell: Shell, env: dict[str, str], whom: str
+) -> None:
+    """Ctrl-C reaches Cookiecutter too, which stops with an exit status of its own."""
+    shell.add_uv()
+    process = subprocess.Popen(
+        shell.command,
+        cwd=shell.folder,
+        env=env | shell.variables | {"WAIT": UV_STEPS[1], "PWD": str(shell.folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not Path(shell.variables["CALLS"]).exists() or len(shell.calls()) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    if whom == "everybody":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(int(str(shell.calls()[1]["parent"])), signal.SIGINT)
+    said, _ = process.communicate()
+    assert "WARNING: Migrating the development database failed: interrupted" in said
+    assert "  uv run alembic upgrade head\n" in said
+    assert process.returncode == (1 if whom == "everybody" else 0)
+    assert is_whole(shell.project)
+
+
+def test_twice_is_like_once(shell: Shell) -> None:
+    shell.add("git")
+    shell.add_uv()
+    shell.render()
+    secret, found = (shell.project / ".env").read_bytes(), sorted(shell.project.rglob("*"))
+    (shell.project / ".git" / "mine").write_text("kept", "utf-8")
+    said = shell.render("--overwrite-if-exists")
+    assert "is ready" in said
+    assert "git" not in said
+    assert (shell.project / ".env").read_bytes() == secret
+    assert [path for path in sorted(shell.project.rglob("*")) if path.name != "mine"] == found
+
+
+def test_the_secret_is_for_its_owner_only(shell: Shell) -> None:
+    old = os.umask(0)
+    try:
+        shell.render("setup=no")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((shell.project / ".env").stat().st_mode) == 0o600
+
+
+def test_git_starts_a_repository_with_nothing_committed_or_secret(shell: Shell, run: Run) -> None:
+    shell.add("git")
+    shell.render("setup=no")
+    assert run(["git", "status", "--short", "--branch"], shell.project).startswith(
+        "## No commits yet on main\n?? "
+    )
+    run(["git", "add", "--all"], shell.project)
+    assert ".env\n" not in run(["git", "ls-files"], shell.project).replace(".env.example", "")
+
+
+def test_without_git_there_is_no_repository(shell: Shell) -> None:
+    assert "git" not in shell.render("setup=no")
+    assert not (shell.project / ".git").exists()
+
+
+def test_a_surrounding_repository_is_respected(shell: Shell, run: Run) -> None:
+    shell.add("git")
+    run(["git", "init", "--quiet"], shell.folder.parent)
+    shell.render("setup=no")
+    assert not (shell.project / ".git").exists()
+
+
+@pytest.mark.parametrize("name", ["migrations/script.py.mako", "alembic.ini", ".env.example"])
+def test_a_missing_file_is_an_error(tmp_path: Path, template: Path, run: Run, name: str) -> None:
+    copy = tmp_path / "template"
+    shutil.copytree(template, copy)
+    (copy / "{{cookiecutter.project_slug}}" / name).unlink()
+    shell = Shell(tmp_path, copy, run)
+    assert f"{name} is missing" in shell.fail("setup=no")
+    assert not shell.project.exists()
+
+
+def test_an_env_file_without_a_place_for_the_secret_is_an_error(
+    tmp_path: Path, template: Path, run: Run
+) -> None:
+    copy = tmp_path / "template"
+    shutil.copytree(template, copy)
+    example = copy / "{{cookiecutter.project_slug}}" / ".env.example"
+    example.write_text(example.read_text("utf-8").replace("SECRET_KEY=", "KEY="), "utf-8")
+    shell = Shell(tmp_path, copy, run)
+    assert "SECRET_KEY=change-me in .env.example is missing" in shell.fail()
+    assert not shell.project.exists()
+
+
+def test_revisions_have_a_folder(tmp_path: Path, template: Path, run: Run) -> None:
+    copy = tmp_path / "template"
+    shutil.copytree(template, copy)
+    shutil.rmtree(copy / "{{cookiecutter.project_slug}}" / "migrations" / "versions")
+    shell = Shell(tmp_path, copy, run)
+    shell.render("setup=no")
+    assert (shell.project / "migrations" / "versions").is_dir()
+
+
+def test_an_unwanted_folder_that_is_not_empty_stays(shell: Shell) -> None:
+    mine = shell.project / ".github" / "workflows" / "mine.yml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("on: push\n", "utf-8")
+    shell.render("setup=no", "ci=none", "--overwrite-if-exists")
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.yml"]
+
+
+def test_elsewhere_the_whole_path_is_told(shell: Shell, tmp_path: Path) -> None:
+    said = shell.render("setup=no", "--output-dir", str(tmp_path / "over there"))
+    assert f"  cd '{tmp_path / 'over there' / 'my-service'}'\n" in said
+
+
+def test_set_up_by_uv_for_real(shell: Shell) -> None:
+    shell.add("uv")
+    said = shell.render(UV_PYTHON=sys.executable)  # nothing else is on this PATH
+    assert said.endswith("is ready; to run it:\n\n  cd my-service\n  uv run flask run\n\n")
+    assert len(revisions(shell.project)) == 1
+
+
+def test_set_up_by_pip_for_real(shell: Shell) -> None:
+    said = shell.render()
+    assert said.endswith("is ready; to run it:\n\n  cd my-service\n  .venv/bin/flask run\n\n")
+    assert len(revisions(shell.project)) == 1
+
+
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_without_network(shell: Shell, tmp_path: Path, tool: str) -> None:
+    if tool == "uv":
+        shell.add("uv")
+    nowhere = "http://127.0.0.1:9/"
+    said = shell.render(
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_EXTRA_INDEX_URL=nowhere,
+        PIP_FIND_LINKS="",
+        PIP_INDEX_URL=nowhere,
+        PIP_RETRIES="0",
+        UV_CACHE_DIR=str(tmp_path / "cache"),
+        UV_OFFLINE="1",
+    )
+    first = "uv sync" if tool == "uv" else f"{sys.executable} -m venv --upgrade-deps .venv"
+    assert "WARNING: " in said
+    assert f"run it:\n\n  cd my-service\n  {first}\n" in said
+    assert is_whole(shell.project)

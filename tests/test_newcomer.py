@@ -1,0 +1,125 @@
+"""Tier 4: the README's command on a fresh clone with an empty HOME, and what a person then sees."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import free_port, get, wait_for
+
+Run = Callable[..., str]
+
+
+def printed(root: Path, name: str) -> str:
+    """Return the command of README.md under the mark `<!-- name -->`."""
+    text = (root / "README.md").read_text("utf-8")
+    found = re.search(rf"<!-- {name} -->\n```sh\n(.*)\n```", text)
+    assert found, name
+    return found[1]
+
+
+def pythons() -> list[str]:
+    """Return the other supported Pythons of this machine."""
+    found = []
+    for minor in (12, 13):
+        places = Path(os.environ.get("PYENV_ROOT", "/nowhere"), "versions").glob(f"3.{minor}.*/bin")
+        paths = os.pathsep.join([*map(str, places), os.environ["PATH"]])
+        if path := shutil.which(f"python3.{minor}", path=paths):
+            found.append(path)
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(template: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The service that the README's first command makes, where there is Python and git only."""
+    place = tmp_path_factory.mktemp("newcomer")
+    run(["git", "clone", "--quiet", f"file://{template}", "clone"], place)
+    tools = place / "tools"
+    tools.mkdir()
+    for name in ("bash", "git", "python3"):
+        real = os.path.realpath(shutil.which(name, path="/usr/bin") or name)
+        (tools / name).symlink_to(real)
+    out = run(
+        ["bash", "-ec", printed(template, "render")], place / "clone", PATH=str(tools), HOME="/none"
+    )
+    assert "my-service is ready" in out
+    assert run(["git", "status", "--porcelain"], place / "clone") == ""
+    return place / "my-service"
+
+
+@pytest.fixture(scope="module")
+def address(project: Path, env: dict[str, str]) -> Iterator[str]:
+    """The service, served by the command that the set-up's last paragraph names."""
+    port = free_port()
+    process = subprocess.Popen(
+        [".venv/bin/flask", "run", "--port", str(port)],
+        cwd=project,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def test_the_first_command_leaves_a_service_ready_to_run(address: str) -> None:
+    assert get(f"{address}/readyz")[0] == 200
+
+
+def test_a_second_command_runs_its_tests(project: Path, run: Run) -> None:
+    assert " passed" in run([".venv/bin/pytest", "-q"], project)
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_start_page_fits_the_window(address: str, width: int, tmp_path: Path, run: Run) -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        reason = "no Chromium: apt-get install chromium"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    # A frame is as narrow as it is told to be; a window is not. The page's own title says how
+    # wide its content is, as the frame of a file may not look into the page.
+    status, page = get(f"{address}/")
+    assert status == 200
+    measure = "<script>document.title = document.documentElement.scrollWidth</script></body>"
+    (tmp_path / "page.html").write_text(page.replace("</body>", measure), "utf-8")
+    (tmp_path / "frame.html").write_text(
+        f'<iframe src="page.html" width="{width}" height="800" onload="'
+        "document.body.append('width ' + this.contentDocument.title + ' end')"
+        '"></iframe>',
+        "utf-8",
+    )
+    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+    dom = run(
+        [
+            chromium,
+            *flags.split(),
+            "--allow-file-access-from-files",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--virtual-time-budget=2000",
+            "--dump-dom",
+            f"file://{tmp_path / 'frame.html'}",
+        ],
+        tmp_path,
+    )
+    found = re.search(r"width (\d+) end", dom)
+    assert found, dom
+    assert int(found[1]) <= width
+    assert "the database is here" in page
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_another_python(python: str, render: Callable[..., Path], tmp_path: Path, run: Run) -> None:
+    folder = shutil.copytree(render(), tmp_path / "my-service")
+
+    run(["uv", "venv", "--quiet", "--python", python, ".venv"], folder)
+    run(["uv", "sync", "--quiet"], folder)
+
+    assert " passed" in run(["uv", "run", "pytest", "-q"], folder)

@@ -1,0 +1,122 @@
+"""Every command that a rendered README prints is run here, in its order, as a newcomer would."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import DATABASES, Service, database, free_port, get, wait_for
+
+DOCKER = re.compile(r"^docker compose ")  # no engine here: test_delivery.py runs what they run
+
+
+@pytest.fixture(params=DATABASES)
+def service(
+    request: pytest.FixtureRequest,
+    render: Callable[..., Path],
+    env: dict[str, str],
+    tmp_path: Path,
+) -> Iterator[Service]:
+    folder = shutil.copytree(render(database=request.param), tmp_path / "my-service")
+    (folder / ".env").unlink(missing_ok=True)
+    with database(request.param, folder) as url:
+        example = folder / ".env.example"
+        text = re.sub(r"(?m)^DATABASE_URL=.*$", f"DATABASE_URL={url}", example.read_text("utf-8"))
+        if request.param != "sqlite":  # the server of this machine, in place of the one printed
+            example.write_text(text, "utf-8")
+        yield Service(request.param, folder, url, env)
+
+
+def blocks(text: str, language: str = "sh") -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text)
+
+
+def shell(service: Service, command: str) -> None:
+    """Run a printed line in a POSIX shell; serve for a moment where it is a server."""
+    if " flask run" in f" {command.replace('/', ' ')}":
+        port = free_port()
+        process = subprocess.Popen(
+            [*command.split(), "--port", str(port)],
+            cwd=service.folder,
+            env=service.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(port, process)
+            assert get(f"http://127.0.0.1:{port}/readyz")[0] == 200
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+        return
+    done = subprocess.run(
+        ["sh", "-ec", command],
+        cwd=service.folder,
+        env=service.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}"
+
+
+def section(service: Service, title: str) -> str:
+    text = (service.folder / "README.md").read_text("utf-8")
+    return text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def commands(service: Service, title: str) -> list[str]:
+    return [line for block in blocks(section(service, title)) for line in block.splitlines()]
+
+
+def test_the_first_commands_and_the_daily_loop(service: Service) -> None:
+    for command in blocks(section(service, "Run it"))[0].splitlines():
+        shell(service, command)
+    shell(service, "uv run flask run --debug")
+    service.write(
+        "app/things/models.py", blocks(section(service, "Change the database"), "python")[0]
+    )
+    loop = commands(service, "Change the database")
+    assert loop[0].startswith("uv run alembic revision --autogenerate")
+    for command in loop:
+        shell(service, command)
+    assert '"thing"' in service.revisions()[-1].read_text("utf-8")
+    inline = re.findall(r"`(uv run alembic [^`]+)`", section(service, "Change the database"))
+    assert inline == ["uv run alembic upgrade head --sql"]
+    shell(service, inline[0])
+
+
+def test_the_example_goes_away(service: Service) -> None:
+    for command in blocks(section(service, "Run it"))[0].splitlines()[:-1]:
+        shell(service, command)
+
+    for command in commands(service, "Take the example out"):
+        shell(service, command)
+
+    assert not service.revisions()
+    for command in ("pytest -q", "mypy", "ruff check .", "alembic check", "alembic upgrade head"):
+        shell(service, f"uv run {command}")
+    shell(service, "uv run flask run")
+
+
+def test_every_command_is_run_here_or_in_a_container(service: Service) -> None:
+    ours = {*blocks(section(service, "Run it")), *blocks(section(service, "Change the database"))}
+    ours |= {*blocks(section(service, "Take the example out"))}
+    text = (service.folder / "README.md").read_text("utf-8")
+
+    for block in set(blocks(text)) - ours:
+        assert all(DOCKER.match(line) for line in block.splitlines()), block
+
+
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+def test_the_commands_without_uv(service: Service) -> None:
+    block = blocks((service.folder / "README.md").read_text("utf-8"))[1]
+
+    for command in block.splitlines():
+        shell(service, command)
+
+    shell(service, ".venv/bin/pytest -q")
