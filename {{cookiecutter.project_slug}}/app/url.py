@@ -22,6 +22,8 @@ def read_url(text: str, root: Path | None) -> sa.URL:
         raise ValueError("is not set: set it, or copy .env.example to .env")
     try:
         url = sa.make_url(text.strip())
+        url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+        url.get_dialect()
         if "@" in (url.host or ""):
             raise ValueError
     except (sa.exc.ArgumentError, ValueError):
@@ -31,7 +33,7 @@ def read_url(text: str, root: Path | None) -> sa.URL:
         ) from None
     if is_sqlite(url):
         return url.set(database=sqlite_path(url.database or ":memory:", root))
-    return url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    return url
 
 
 def sqlite_path(path: str, root: Path | None) -> str:

@@ -48,33 +48,28 @@ def plain(default: str | None) -> str | None:
 
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | bool:
     """Write the app's own column types as SQLAlchemy's, which will not change under a revision."""
-    if kind == "type" and isinstance(item, sa.types.TypeDecorator):
-        if type(item).__module__.startswith("app."):
-            return _repr_type(item.impl_instance, context)
-    return False
+    own = isinstance(item, sa.types.TypeDecorator) and type(item).__module__.startswith("app.")
+    return _repr_type(item.impl_instance, context) if own else False
 
 
 def process_revision_directives(
     context: MigrationContext, _revision: Any, directives: list[ops.MigrationScript]
 ) -> None:
     """Write no empty revision, refuse one that drops every table, order what MariaDB cannot."""
-    upgrade, downgrade = directives[0].upgrade_ops, directives[0].downgrade_ops
-    assert upgrade is not None and downgrade is not None
+    upgrade, downgrade = directives[0].upgrade_ops_list[0], directives[0].downgrade_ops_list[0]
     if not db.metadata.tables and not upgrade.is_empty():
         raise CommandError("No model was found, so this would drop every table: is app/ complete?")
     for operations in (upgrade, downgrade):
+        # A table takes its indexes along; MariaDB refuses to drop a foreign key's by itself.
         dropped = {op.table_name for op in operations.ops if isinstance(op, ops.DropTableOp)}
-        # The table takes its indexes along; MariaDB refuses to drop a foreign key's by itself.
+        index = (ops.ModifyTableOps, ops.DropIndexOp)
         operations.ops = [
-            op
-            for op in operations.ops
-            if not (isinstance(op, ops.ModifyTableOps) and op.table_name in dropped)
-            and not (isinstance(op, ops.DropIndexOp) and op.table_name in dropped)
+            op for op in operations.ops if not (isinstance(op, index) and op.table_name in dropped)
         ]
     written = getattr(context.config and context.config.cmd_opts, "autogenerate", False)
     if written and upgrade.is_empty():
         directives.clear()
-        print("No changes: no revision was written.")  # noqa: T201
+        print("No changes: no revision was written.")
 
 
 OPTIONS = {

@@ -1,5 +1,6 @@
 """The connection that migrations run on: a revision is applied whole or not at all."""
 
+import logging
 import secrets
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,25 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from app.config import Config
+from app.config import Config, ConfigError, load_config
 from app.url import describe, is_sqlite
+
+
+def settings_for(config: AlembicConfig) -> Config:
+    """Return the app's configuration, and say which environment and database it names.
+
+    Raises CommandError, which Alembic prints without a traceback, where it cannot work.
+    """
+    try:
+        settings = load_config()
+    except ConfigError as error:
+        raise CommandError(error.message) from None
+    if config.cmd_opts and not logging.root.handlers:  # a command line, with no logging set up
+        logging.getLogger("alembic").addHandler(logging.StreamHandler())
+        logging.getLogger("alembic").setLevel(logging.INFO)
+    if "connection" not in config.attributes:
+        say(f"{settings.NAME}: {describe(settings.SQLALCHEMY_DATABASE_URI)}")
+    return settings
 
 
 def say(text: str) -> None:
@@ -37,27 +55,29 @@ def connect(settings: Config, config: AlembicConfig) -> Iterator[sa.Connection]:
     revisions: what somebody did to a development database by hand is no change of the models.
     Raises CommandError when the database cannot be reached.
     """
+    passed = config.attributes.get("connection")
+    if isinstance(passed, sa.Connection):
+        yield passed
+        return
+    url, options = settings.SQLALCHEMY_DATABASE_URI, settings.SQLALCHEMY_ENGINE_OPTIONS
     with ExitStack() as stack:
-        passed = config.attributes.get("connection")
-        if isinstance(passed, sa.Connection):
-            yield passed
-            return
-        url, scratch = settings.SQLALCHEMY_DATABASE_URI, False
-        say(f"{settings.NAME}: {describe(url)}")
-        if getattr(config.cmd_opts, "autogenerate", False):
-            try:
-                url = stack.enter_context(scratch_database(url, f"scratch_{secrets.token_hex(4)}"))
-                scratch = True
-            except sa.exc.DBAPIError:
-                say("Compared with this database: a clean one could not be made beside it.")
-        engine = passed or migration_engine(url, settings.SQLALCHEMY_ENGINE_OPTIONS)
         try:
+            if clean := getattr(config.cmd_opts, "autogenerate", False):
+                try:
+                    name = f"scratch_{secrets.token_hex(4)}"
+                    url = stack.enter_context(scratch_database(url, name))
+                except sa.exc.DBAPIError:
+                    clean = False
+                    say("Compared with this database itself: the user may not create a clean one.")
+            engine = passed or migration_engine(url, options)
             connection = stack.enter_context(engine.connect())
-        except sa.exc.OperationalError as error:
+        except (sa.exc.OperationalError, ModuleNotFoundError) as error:
+            cause = getattr(error, "orig", error)
             raise CommandError(
-                f"{describe(url)} cannot be reached; start it or mend DATABASE_URL: {error.orig}"
+                f"{describe(url)} cannot be reached: {cause}\n"
+                "Start the server, install its driver, or mend DATABASE_URL."
             ) from None
-        if scratch:
+        if clean:
             upgrade_to_head(connection, ScriptDirectory.from_config(config))
         yield connection
 

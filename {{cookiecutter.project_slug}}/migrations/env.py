@@ -1,16 +1,13 @@
 """Alembic runs this for every command that looks at the models or the database."""
 
-import logging
-
 from alembic import context
 
-from app.config import load_config
 from app.db import db, import_all
 from migrations import autogenerate
-from migrations.connection import connect, database_options
+from migrations.connection import connect, database_options, settings_for
 
 config = context.config
-settings = load_config()
+settings = settings_for(config)
 import_all("models")
 target_metadata = db.metadata
 options = database_options(settings.SQLALCHEMY_DATABASE_URI) | autogenerate.OPTIONS

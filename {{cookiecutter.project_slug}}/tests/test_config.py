@@ -36,7 +36,13 @@ def test_a_password_may_hold_anything_and_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:sec@ret@db/x", "me:secret", "mysql://me:s/e@x:y/z"]
+    "url",
+    [
+        "postgresql://me:sec@ret@db/x",
+        "me:secret",
+        "nosuch://me:secret@db/x",
+        "mysql://me:s/e@x:y/z",
+    ],
 )
 def test_an_unreadable_url_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="%40") as caught:
