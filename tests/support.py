@@ -95,12 +95,12 @@ class Service:
         assert (done.returncode != 0) == fails, f"exit {done.returncode}: {command}\n{done.stdout}"
         return done.stdout
 
-    def python(self, code: str, **variables: str) -> str:
+    def python(self, code: str) -> str:
         """Return what a piece of Python printed that ran in the project's folder."""
         path = self.folder / "snippet.py"
         path.write_text(textwrap.dedent(code), "utf-8")
         try:
-            return self.run("snippet", **variables)
+            return self.run("snippet")
         finally:
             path.unlink()
 
@@ -117,19 +117,15 @@ class Service:
         return sa.create_engine(url.set(drivername=driver), poolclass=sa.NullPool)
 
     def databases(self) -> set[str]:
-        """Return the names of the databases beside this one, for those of SQLite its files."""
+        """Return this database and what was made beside it; for SQLite the files beside it."""
         if self.kind == "sqlite":
             return {
                 path.name for path in Path(sa.make_url(self.url).database or "").parent.iterdir()
             }
         with server(self.kind).connect() as connection:
-            return set(sa.inspect(connection).get_schema_names()) | set(
-                connection.exec_driver_sql(
-                    "SELECT datname FROM pg_database"
-                    if self.kind == "postgresql"
-                    else "SHOW DATABASES"
-                ).scalars()
-            )
+            show = {"postgresql": "SELECT datname FROM pg_database", "mariadb": "SHOW DATABASES"}
+            names = connection.exec_driver_sql(show[self.kind]).scalars()
+            return {name for name in names if name.startswith(sa.make_url(self.url).database or "")}
 
     def snapshot(self) -> dict[str, Any]:
         """Return every table's definition and rows."""

@@ -3,9 +3,11 @@
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from support import DATABASES, Service, database, free_port
 
 MODEL = """\
@@ -95,6 +97,27 @@ def test_autogenerate_leaves_nothing_on_the_server(service: Service) -> None:
     service.run("alembic", "revision", "--autogenerate", "-m", "Added some table")
 
     assert service.databases() == before
+
+
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+def test_autogenerate_for_a_user_who_may_not_create_a_database(service: Service) -> None:
+    service.run("alembic", "upgrade", "head")
+    service.write("app/things/models.py", MODEL)
+    role = f"role_{service.url.rpartition('_')[2]}"
+    with service.engine().begin() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+        connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    url = sa.make_url(service.url).set(username=role, password="x")  # noqa: S106
+    poor = replace(service, url=url.render_as_string(False))
+
+    out = poor.run("alembic", "revision", "--autogenerate", "-m", "Added some table")
+
+    with service.engine().begin() as connection:
+        connection.exec_driver_sql(f"DROP OWNED BY {role}")
+        connection.exec_driver_sql(f"DROP ROLE {role}")
+    assert "Comparing with the database as it is" in out
+    assert "CREATEDB" in out
+    assert "create_table" in service.revisions()[-1].read_text("utf-8")
 
 
 def test_revisions_sort_by_date(service: Service) -> None:
@@ -206,15 +229,14 @@ def test_sql_without_a_server_and_without_a_driver(service: Service) -> None:
         "mariadb": "mariadb://me:p%40ss%25word@nowhere.invalid/shop",
     }[service.kind]
 
-    out = service.python(
+    out = replace(service, url=url).python(
         """
         import sys
         sys.modules.update(dict.fromkeys(["psycopg", "pymysql"]))
         from alembic.config import main
         main(["upgrade", "head", "--sql"])
         main(["downgrade", "head:base", "--sql"])
-        """,
-        DATABASE_URL=url,
+        """
     )
 
     assert "CREATE TABLE note" in out
@@ -242,13 +264,13 @@ def test_a_password_is_printed_nowhere(service: Service) -> None:
         url = f"sqlite:///{service.folder / 'no' / 'such.db'}?password=Tr0ub4dor"
     else:
         url = f"{service.kind}://nobody:Tr0ub4dor%40%25@127.0.0.1:{free_port()}/shop"
-    env = {"DATABASE_URL": url, "LOG_LEVEL": "DEBUG"}
+    service = replace(service, url=url, env=service.env | {"LOG_LEVEL": "DEBUG"})
 
-    out = service.run("alembic", "upgrade", "head", fails=True, **env)
+    out = service.run("alembic", "upgrade", "head", fails=True)
     assert "cannot be reached" in out
     assert "Traceback" not in out
-    out += service.run("flask", "db", "current", fails=True, **env)
-    with service.serve(**env) as get:
+    out += service.run("flask", "db", "current", fails=True)
+    with service.serve() as get:
         status, body = get("/readyz")
         out += str(body) + str(get("/notes")) + str(get("/"))
     assert status == 503

@@ -18,7 +18,8 @@ from app.config import ROOT, Config, load_config
 from app.db import db
 from app.health import VERSIONS
 from app.url import is_sqlite
-from migrations.connection import migration_engine, scratch_database
+from migrations.connection import migration_engine
+from migrations.scratch import scratch_database
 
 if (environment := os.environ.get("APP_ENV")) in ("staging", "production"):
     pytest.exit(f"Tests do not run in {environment}: unset APP_ENV", returncode=2)

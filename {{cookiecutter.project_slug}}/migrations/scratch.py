@@ -1,0 +1,64 @@
+"""A clean database for a moment: autogenerate compares with it, and the tests run on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.config import Config as AlembicConfig
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from app.url import describe, is_sqlite
+
+
+class ScratchRefusedError(CommandError):
+    """The user may not create a database on this server."""
+
+
+@contextmanager
+def scratch_database(url: sa.URL, purpose: str) -> Iterator[sa.URL]:
+    """Make an empty database beside the one of `url`, yield its URL, and drop it.
+
+    Its name is a new one, so that no other database is ever touched. Raises ScratchRefusedError where
+    the user may not create it, and OperationalError where the server does not answer.
+    """
+    name = f"{Path(url.database or '').stem[:30]}_{purpose}_{token_hex(4)}"
+    if is_sqlite(url):
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            yield url.set(database=str(Path(folder) / f"{name}.db"))
+        return
+    force = " WITH (FORCE)" if url.get_backend_name() == "postgresql" else ""
+    # PostgreSQL wants a database to connect to, and keeps this one for the purpose.
+    url = url.set(database="postgres" if force else None)
+    server = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    quoted = server.dialect.identifier_preparer.quote(name)
+    with server.connect() as connection:
+        try:
+            connection.exec_driver_sql(f"CREATE DATABASE {quoted}")
+        except sa.exc.DBAPIError as error:
+            raise ScratchRefusedError(
+                f"{describe(url)} may not create a database for a moment: {error.orig}\n"
+                "Grant it that (PostgreSQL: ALTER ROLE … CREATEDB; MariaDB: GRANT ALL ON *.*), "
+                "or use a server of your own."
+            ) from None
+        try:
+            yield url.set(database=name)
+        finally:
+            connection.exec_driver_sql(f"DROP DATABASE {quoted}{force}")
+
+
+def upgrade_to_head(
+    connection: sa.Connection, config: AlembicConfig, options: dict[str, Any]
+) -> None:
+    """Apply every revision, while Alembic is at another command already."""
+    script = ScriptDirectory.from_config(config)
+    options |= {"fn": lambda revision, _: script._upgrade_revs("heads", revision), "script": script}
+    context = MigrationContext.configure(connection, opts=options)
+    with Operations.context(context), context.begin_transaction():
+        context.run_migrations()
