@@ -25,8 +25,8 @@ class ScratchRefusedError(CommandError):
 def scratch_database(url: sa.URL, purpose: str) -> Iterator[sa.URL]:
     """Make an empty database beside the one of `url`, yield its URL, and drop it.
 
-    Its name is a new one, so that no other database is ever touched. Raises ScratchRefusedError where
-    the user may not create it, and OperationalError where the server does not answer.
+    Its name is a new one, so that no other database is ever touched. Raises ScratchRefusedError
+    where the user may not create it, and OperationalError where the server does not answer.
     """
     name = f"{Path(url.database or '').stem[:30]}_{purpose}_{token_hex(4)}"
     if is_sqlite(url):
