@@ -2,9 +2,10 @@
 
 from alembic import context
 
+from alembic_support import autogenerate
+from alembic_support.attempts import attempts
+from alembic_support.connection import connect, database_options, settings_for
 from app.db import db, import_all
-from migrations import autogenerate
-from migrations.connection import connect, database_options, settings_for
 
 config = context.config
 settings = settings_for(config)
@@ -32,8 +33,9 @@ def run_migrations_online() -> None:
     with connect(settings, config) as connection:
         context.configure(connection=connection, target_metadata=target_metadata, **options)
 
-        with context.begin_transaction():
-            context.run_migrations()
+        for attempt in attempts(settings.NAME):
+            with attempt, context.begin_transaction():
+                context.run_migrations()
 
 
 if context.is_offline_mode():

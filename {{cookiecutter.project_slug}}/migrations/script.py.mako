@@ -1,4 +1,8 @@
-"""${message}
+<%
+    # A message is anybody's text: it must neither end the docstring nor be read as escapes.
+    text = message.encode("utf-8", "replace").decode().replace("\\", "\\\\").replace('"""', '\\"""')
+%>\
+"""${"".join(c if c.isprintable() or c == "\n" else " " for c in text).strip()}
 
 Revision ID: ${up_revision}
 Revises: ${down_revision | comma,n}

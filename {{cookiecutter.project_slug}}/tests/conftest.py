@@ -13,13 +13,13 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from flask.testing import FlaskClient
 
+from alembic_support.connection import migration_engine
+from alembic_support.scratch import scratch_database
 from app import create_app
 from app.config import ROOT, Config, load_config
 from app.db import db
 from app.health import VERSIONS
 from app.url import is_sqlite
-from migrations.connection import migration_engine
-from migrations.scratch import scratch_database
 
 if (environment := os.environ.get("APP_ENV")) in ("staging", "production"):
     pytest.exit(f"Tests do not run in {environment}: unset APP_ENV", returncode=2)

@@ -1,7 +1,6 @@
 """What `alembic revision --autogenerate` and `alembic check` look at and write."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,9 +10,10 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
+from app.config import ROOT
 from app.db import db
 
-VERSIONS = Path(__file__).parent / "versions"
+VERSIONS = ROOT / "migrations" / "versions"
 
 
 def include_name(name: str | None, kind: str, _parents: Any) -> bool:

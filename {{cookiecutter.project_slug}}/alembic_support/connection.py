@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from alembic.config import Config as AlembicConfig
 from alembic.util import CommandError
 
+from alembic_support.scratch import ScratchRefusedError, scratch_database, upgrade_to_head
 from app.config import Config, ConfigError, load_config
 from app.url import describe, is_sqlite
-from migrations.scratch import ScratchRefusedError, scratch_database, upgrade_to_head
 
 
 def settings_for(config: AlembicConfig) -> Config:
@@ -31,7 +31,10 @@ def settings_for(config: AlembicConfig) -> Config:
 
 def database_options(url: sa.URL) -> dict[str, Any]:
     """Return what context.configure() needs to know of a kind of database."""
-    return {"render_as_batch": True, "transactional_ddl": True} if is_sqlite(url) else {}
+    if is_sqlite(url):
+        return {"render_as_batch": True, "transactional_ddl": True}
+    # A value that one revision adds to a PostgreSQL enum can be used by the next.
+    return {"transaction_per_migration": url.get_backend_name() == "postgresql"}
 
 
 @contextmanager
@@ -88,18 +91,21 @@ def migration_engine(url: sa.URL, options: dict[str, Any]) -> sa.Engine:
     The recipe is that of SQLAlchemy's documentation on SQLite's transactions. Foreign keys are
     off while tables are rebuilt, or DROP TABLE would delete the children, and checked at the end.
     """
-    kept = {key: value for key, value in options.items() if "pool" not in key}
+    # The app may like AUTOCOMMIT; a revision needs its transaction.
+    kept = {k: v for k, v in options.items() if "pool" not in k and k != "isolation_level"}
     engine = sa.create_engine(url, poolclass=sa.NullPool, **kept)
+    if url.drivername == "postgresql+psycopg":  # PgBouncer loses prepared statements
+        sa.event.listen(engine, "connect", lambda c, _: setattr(c, "prepare_threshold", None))
     if is_sqlite(url):
         sa.event.listen(engine, "connect", lambda c, _: setattr(c, "isolation_level", None))
-        sa.event.listen(engine, "begin", begin_for_writing)
+        sa.event.listen(engine, "begin", begin_sqlite)
         sa.event.listen(engine, "commit", refuse_orphans)
     return engine
 
 
-def begin_for_writing(connection: sa.Connection) -> None:
+def begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
 def refuse_orphans(connection: sa.Connection) -> None:

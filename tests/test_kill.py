@@ -1,0 +1,245 @@
+"""`alembic upgrade head` is killed, or loses its connection: run again, it does the rest, once."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from histories import MIXED, rows, service_on, write_history
+from support import DATABASES, Service
+
+# Runs in the service's folder. Each upgrade is a process of its own, forked from one that has
+# imported everything, and dies by SIGKILL, or loses its connection, at a statement's boundary.
+DRIVER = '''
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+
+import sqlalchemy as sa
+from alembic.config import main
+
+from app.config import load_config
+from alembic_support.connection import migration_engine
+
+settings = load_config()
+engine = migration_engine(settings.SQLALCHEMY_DATABASE_URI, {})
+kind = engine.dialect.name
+how, interval = sys.argv[1], int(sys.argv[2])
+
+
+def reset():
+    tables = sa.MetaData()
+    tables.reflect(engine)
+    tables.drop_all(engine)
+
+
+def contents():
+    tables = sa.MetaData()
+    tables.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            table.name: [
+                sorted(f"{column.name} {column.type!r}" for column in table.columns),
+                sorted(str(index.name) for index in table.indexes),
+                sorted(repr(tuple(row)) for row in connection.execute(sa.select(table))),
+            ]
+            for table in tables.sorted_tables
+            if table.name != "alembic_journal"
+        }
+
+
+def kill_server_side(driver):
+    with engine.connect() as connection:
+        if kind == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend({driver.info.backend_pid})")
+        else:
+            connection.exec_driver_sql(f"KILL {driver.thread_id()}")
+
+
+def strike_at(moment):
+    """Have what was asked for happen when the driver sends its n-th command, or right after."""
+    sent = 0
+
+    def strike(driver=None):
+        if how == "lose":
+            nonlocal sent
+            sent = 10**9  # not the connection that ends the other one
+            kill_server_side(driver)
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def wrap(owner, name):
+        original = getattr(owner, name)
+
+        def wrapped(self, *args, **kwargs):
+            nonlocal sent
+            sent += 1
+            if sent == moment and how != "kill-after":
+                strike(self)
+            result = original(self, *args, **kwargs)
+            if sent == moment and how == "kill-after":
+                strike()
+            return result
+
+        setattr(owner, name, wrapped)
+
+    def trace(statement):
+        nonlocal sent
+        sent += 1
+        if sent == moment:
+            strike()
+
+    if kind == "postgresql":
+        import psycopg
+
+        wrap(psycopg.Connection, "wait")
+    elif kind == "sqlite":
+        sa.event.listen(sa.Engine, "connect", lambda c, _: c.set_trace_callback(trace))
+    else:
+        import pymysql
+
+                wrap(pymysql.connections.Connection, "_execute_command")
+
+
+def upgrade(moment=None, after=None):
+    """Run `alembic upgrade head` in a process; return its status and what it printed."""
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        os.dup2(write, 1)
+        os.dup2(write, 2)
+        if moment:
+            strike_at(moment)
+        try:
+            main(["-x", "lock_wait=20", "upgrade", "head"])
+            status = 0
+        except SystemExit as error:
+            status = error.code or 0
+        except BaseException:
+            traceback.print_exc()
+            status = 99
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(status & 255)
+    os.close(write)
+    if after is not None:
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+    with open(read, encoding="utf-8") as pipe:
+        printed = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), printed
+
+
+def check(moment, ended, printed):
+    status, again = upgrade()
+    if status or contents() != wanted:
+        failures.append([moment, ended, printed, status, again, contents()])
+
+
+failures, runs, printed_all = [], 0, []
+reset()
+began = time.monotonic()
+status, printed = upgrade()
+took = time.monotonic() - began
+assert status == 0, printed
+wanted = contents()
+if how == "random":
+    for number in range(1, interval + 1):
+        reset()
+        moment = took * number / (interval + 1)
+        check(moment, *upgrade(after=moment))
+        runs += 1
+else:
+    moment, ended = 1, None
+    while ended != 0:
+        reset()
+        ended, printed = upgrade(moment)
+        check(moment, ended, printed)
+        if ended:
+            printed_all.append(printed)
+            runs += 1
+        moment += interval
+print(json.dumps({"runs": runs, "failures": failures, "printed": printed_all, "wanted": wanted}))
+'''
+
+
+@pytest.fixture(params=DATABASES)
+def service(
+    request: pytest.FixtureRequest,
+    render: Callable[..., Path],
+    env: dict[str, str],
+    tmp_path: Path,
+) -> Iterator[Service]:
+    """A service with five revisions that mix DDL and data."""
+    with service_on(request.param, render, env, tmp_path) as service:
+        write_history(service, *MIXED)
+        service.write("driver.py", DRIVER)
+        yield service
+
+
+def drive(service: Service, how: str, amount: int) -> list[str]:
+    """Run the driver; return what the interrupted upgrades printed. Nothing is lost or doubled."""
+    result = json.loads(service.run("driver", how, str(amount)).splitlines()[-1])
+    assert result["failures"] == []
+    assert result["runs"] >= 6
+    balances = {row[0]: row[2] for row in map(eval, result["wanted"]["account"][2])}
+    assert balances == {n: (100 * n * 2 + 1) * 3 * 2 for n in range(1, 6)}
+    return list(result["printed"])
+
+
+@pytest.mark.long
+def test_killed_at_any_statement(service: Service) -> None:
+    drive(service, "kill", 4)
+
+
+@pytest.mark.long
+def test_killed_at_any_time(service: Service) -> None:
+    drive(service, "random", 6)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)
+def test_a_lost_connection(service: Service) -> None:
+    printed = drive(service, "lose", 7)
+
+    assert any("The connection to the database was lost. Run this again" in p for p in printed)
+
+
+def test_a_failing_statement_can_be_mended(service: Service) -> None:
+    bad = 'op.execute("UPDATE account SET balance = 7")\nop.rename_table("none", "movement")'
+    write_history(service, *MIXED[:2], (bad, "pass"))
+    service.run("alembic", "upgrade", "r2")
+    before = rows(service, "SELECT balance FROM account ORDER BY id")
+    assert "none" in service.run("alembic", "upgrade", "head", fails=True)
+    if service.kind != "mariadb":
+        assert rows(service, "SELECT balance FROM account ORDER BY id") == before
+
+    write_history(service, *MIXED[:2], (bad.replace("none", "applied"), "pass"))
+    service.run("alembic", "upgrade", "head")
+    assert rows(service, "SELECT DISTINCT balance FROM account") == [(7,)]
+
+
+@pytest.mark.parametrize("service", ["mariadb"], indirect=True)
+def test_a_revision_that_changed_half_way_is_refused(service: Service) -> None:
+    step = 'op.execute("UPDATE account SET balance = 7")\nop.rename_table("{}", "movement")'
+    write_history(service, *MIXED[:2], (step.format("none"), "pass"))
+    service.run("alembic", "upgrade", "head", fails=True)
+    other = step.replace("7", "8").format("applied")
+    write_history(service, *MIXED[:2], (other, "pass"))
+
+    said = service.run("alembic", "upgrade", "head", fails=True)
+    assert "UPDATE account SET balance = 7" in said
+    assert "Bring the old text back" in said
+    assert "Traceback" not in said
+    assert rows(service, "SELECT DISTINCT balance FROM account") == [(7,)]
+
+    said = service.run("alembic", "downgrade", "-1", fails=True)
+    assert "Bring the old text back" in said
+
+    write_history(service, *MIXED[:2], (step.format("applied"), "pass"))
+    service.run("alembic", "upgrade", "head")
+    assert rows(service, "SELECT DISTINCT balance FROM account") == [(7,)]

@@ -1,0 +1,239 @@
+"""Many migrate at once, on a database that others use: one does it, the others wait and agree."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from histories import MIXED, execute, rows, service_on, start, together, write_history
+from support import DATABASES, SERVERS, Service, free_port
+
+CONCURRENTLY = MIXED[3]
+# Every step leaves a row behind: one that is applied twice leaves two.
+COUNTED = (
+    ('op.create_table("applied", sa.Column("step", sa.Integer))', 'op.drop_table("applied")'),
+    *(
+        (
+            """
+            op.execute("INSERT INTO applied (step) VALUES (NUMBER)")
+            op.create_table("tNUMBER", sa.Column("id", sa.Integer, primary_key=True))
+            op.execute("INSERT INTO applied (step) SELECT NUMBER")
+            """.replace("NUMBER", str(number)),
+            """
+            op.drop_table("tNUMBER")
+            op.execute("DELETE FROM applied WHERE step = NUMBER")
+            """.replace("NUMBER", str(number)),
+        )
+        for number in range(2, 7)
+    ),
+)
+LOCK = {
+    "postgresql": "SELECT pg_advisory_lock(1634493805, 6449507)",
+    "mariadb": "SELECT GET_LOCK(CONCAT('alembic.', DATABASE()), 0)",
+    "sqlite": "BEGIN IMMEDIATE",
+}
+
+
+@pytest.fixture(params=DATABASES)
+def service(
+    request: pytest.FixtureRequest,
+    render: Callable[..., Path],
+    env: dict[str, str],
+    tmp_path: Path,
+) -> Iterator[Service]:
+    with service_on(request.param, render, env, tmp_path) as service:
+        write_history(service, *COUNTED)
+        yield service
+
+
+@contextmanager
+def somebody(service: Service, statement: str) -> Iterator[sa.Connection]:
+    """Execute a statement on a connection that stays open, and its transaction with it."""
+    engine = service.engine()
+    if service.kind == "sqlite":
+        sa.event.listen(engine, "connect", lambda c, _: setattr(c, "isolation_level", None))
+    with engine.connect() as connection:
+        connection.execute(sa.text(statement))
+        yield connection
+        connection.rollback()
+        if service.kind == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_unlock_all()"))
+
+
+@pytest.mark.long
+def test_eight_upgrade_at_once(service: Service) -> None:
+    for begun in ("nothing", "r3", "base", "r1", "r5"):
+        if begun != "nothing":
+            service.run("alembic", "downgrade", begun)
+
+        together(service, 8, "upgrade", "head")
+
+        steps = "SELECT step FROM applied ORDER BY step"
+        assert rows(service, steps) == [(n // 2,) for n in range(4, 14)]
+        assert rows(service, "SELECT version_num FROM alembic_version") == [("r6",)]
+
+
+@pytest.mark.long
+def test_at_head_nobody_waits(service: Service) -> None:
+    service.run("alembic", "upgrade", "head")
+
+    with somebody(service, LOCK[service.kind]):
+        together(service, 20, "-x", "lock_wait=0.1", "upgrade", "head")
+        service.run("alembic", "current", "--check-heads")
+
+
+def test_the_wait_ends_and_says_who_is_at_it(service: Service) -> None:
+    service.run("alembic", "upgrade", "r3")
+    with somebody(service, LOCK[service.kind]) as connection:
+        said = service.run("alembic", "-x", "lock_wait=0.5", "upgrade", "head", fails=True)
+        holder = {
+            "postgresql": "SELECT pg_backend_pid()",
+            "mariadb": "SELECT CONNECTION_ID()",
+            "sqlite": "SELECT 'Another process'",
+        }[service.kind]
+        assert re.search(rf"\b{connection.execute(sa.text(holder)).scalar()}\b", said)
+    assert "0.5 s" in said
+    assert "-x lock_wait=<seconds>" in said
+    assert "Traceback" not in said
+
+    service.run("alembic", "upgrade", "head")
+
+
+def test_limits_are_numbers(service: Service) -> None:
+    said = service.run("alembic", "-x", "lock_tries=often", "upgrade", "head", fails=True)
+
+    assert "lock_tries is 'often': give a number above 0" in said
+    ini = (service.folder / "alembic.ini").read_text("utf-8")
+    service.write("alembic.ini", ini.replace("[alembic]", "[alembic]\nlock_timeout = 0"))
+    said = service.run("alembic", "upgrade", "head", fails=True)
+    assert "lock_timeout is '0': give a number above 0" in said
+
+
+@pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)
+def test_a_busy_table_is_given_way(service: Service) -> None:
+    busy = ('op.add_column("applied", sa.Column("note", sa.Text))', "")
+    write_history(service, *COUNTED, busy)
+    service.run("alembic", "upgrade", "r6")
+    with somebody(service, "SELECT * FROM applied"):
+        limits = ("-x", "lock_timeout=1", "-x", "lock_tries=2")
+        said = service.run("alembic", *limits, "upgrade", "head", fails=True)
+        assert "A table is in use" in said
+        assert "1 times more" in said
+        assert "End the transaction that is in the way" in said
+        assert "Traceback" not in said
+        assert rows(service, "SELECT version_num FROM alembic_version") == [("r6",)]
+
+        process = start(service, "-x", "lock_timeout=1", "upgrade", "head")
+        assert process.stdout
+        while "trying again" not in process.stdout.readline():
+            assert process.poll() is None
+        assert len(rows(service, "SELECT * FROM applied")) == 10  # readers go on
+
+    assert process.wait(timeout=60) == 0
+    process.stdout.close()
+    assert rows(service, "SELECT note FROM applied LIMIT 1") == [(None,)]
+
+
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+class TestPostgreSQL:
+    def test_three_create_an_index_concurrently(self, service: Service) -> None:
+        write_history(service, *MIXED)
+
+        together(service, 3, "upgrade", "head")
+
+        assert rows(service, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+
+    def test_an_invalid_index_is_built_anew(self, service: Service) -> None:
+        unique = CONCURRENTLY[0].replace("if_not_exists", "unique=True, if_not_exists")
+        write_history(service, *MIXED[:3], (unique, ""))
+        service.run("alembic", "upgrade", "r3")
+        execute(service, "INSERT INTO account VALUES (9, 'o1', 0)")
+        service.run("alembic", "upgrade", "head", fails=True)
+        invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+        assert rows(service, invalid) == [(1,)]
+        execute(service, "DELETE FROM account WHERE id = 9")
+
+        service.run("alembic", "upgrade", "head")
+
+        assert rows(service, invalid) == [(0,)]
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_account_owner'::regclass"
+        assert rows(service, valid) == [(True,)]
+
+    def test_a_value_added_to_an_enum_is_used_by_the_next_revision(self, service: Service) -> None:
+        write_history(
+            service,
+            ("""op.execute("CREATE TYPE mood AS ENUM ('sad')")""", ""),
+            ("""op.execute("ALTER TYPE mood ADD VALUE 'glad'")""", ""),
+            ("""op.execute("CREATE TABLE me AS SELECT 'glad'::mood AS mood")""", ""),
+        )
+
+        service.run("alembic", "upgrade", "head")
+
+        assert rows(service, "SELECT mood::text FROM me") == [("glad",)]
+
+    @pytest.mark.long
+    def test_through_pgbouncer(self, service: Service, tmp_path: Path) -> None:
+        write_history(service, *MIXED)
+        with pgbouncer(tmp_path) as port:
+            url = sa.make_url(service.url).set(host="127.0.0.1", port=port)
+            pooled = url.render_as_string(hide_password=False)
+
+            together(service, 3, "upgrade", "head", DATABASE_URL=pooled)
+            service.run("alembic", "downgrade", "base", DATABASE_URL=pooled)
+            together(service, 3, "upgrade", "head", DATABASE_URL=pooled)
+
+            assert rows(replace(service, url=pooled), "SHOW lock_timeout") == [("0",)]
+        assert rows(service, "SELECT version_num FROM alembic_version") == [("r5",)]
+        assert rows(service, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+
+
+@contextmanager
+def pgbouncer(folder: Path) -> Iterator[int]:
+    """Run a PgBouncer of our own, in transaction mode with few connections; yield its port."""
+    port, address = free_port(), sa.make_url(SERVERS["postgresql"])
+    config = folder / "pgbouncer.ini"
+    config.write_text(
+        f"""
+[databases]
+* = host={address.host} port={address.port or 5432} user={address.username}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = any
+pool_mode = transaction
+default_pool_size = 8
+unix_socket_dir =
+ignore_startup_parameters = extra_float_digits
+""",
+        "utf-8",
+    )
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not program:
+        reason = "pgbouncer is not installed: apt-get install pgbouncer"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    config.chmod(0o644)
+    for parent in config.parents:  # it refuses to run as root, and others cannot look in here
+        if parent.is_relative_to(tempfile.gettempdir()) and os.geteuid() == 0:
+            parent.chmod(parent.stat().st_mode | 0o711)
+    root = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([str(program), "--quiet", *root, str(config)])
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=20)

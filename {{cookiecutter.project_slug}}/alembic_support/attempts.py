@@ -1,0 +1,98 @@
+"""Migrate within these: alone, giving way to a busy site, and never back by mistake."""
+
+import math
+import re
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+
+import sqlalchemy as sa
+from alembic import context
+from alembic.util import CommandError
+
+from alembic_support.connection import tell
+from alembic_support.lock import alone
+
+# Each may be given as `-x name=value`, or in alembic.ini as `name = value`.
+LIMITS = {
+    "lock_wait": 60,  # seconds to wait while another process migrates
+    "lock_timeout": 3,  # seconds to wait for a table that is in use, with the site behind us
+    "lock_tries": 10,  # times to do so, with a pause as long in between
+}
+BUSY = {"55P03", "40P01", 1205, 1213}  # a lock was not had in time, or a deadlock was broken
+LOST = "The connection to the database was lost. Run this again, it goes on where it stopped"
+
+
+def attempts(environment: str) -> Iterator[AbstractContextManager[None]]:
+    """Yield what to migrate within, and again while a table that is in use stops it.
+
+    Nothing is done for a command that changes no database, nor for a connection that was passed:
+    its owner sees to locks. Raises CommandError where a command is refused.
+    """
+    changes = "destination_rev" in context.get_context().opts
+    if changes:
+        refuse_to_go_back(environment)
+    if not changes or "connection" in context.config.attributes:
+        yield nullcontext()
+        return
+    pause = limit("lock_timeout")
+    for left in reversed(range(math.ceil(limit("lock_tries")))):
+        busy: list[str] = []
+        yield attempt(busy)
+        if not busy:
+            return
+        if left:
+            tell(f"{busy[0]}: trying again in {pause:g} s, {left} times more")
+            time.sleep(pause)
+    raise CommandError(
+        f"{busy[0]}, at each try. End the transaction that is in the way, or choose a quieter "
+        "time, or give -x lock_timeout=<seconds>, and run this again: it goes on where it stopped"
+    )
+
+
+def refuse_to_go_back(environment: str) -> None:
+    """Raise CommandError for what may lose data, where that needs a second thought."""
+    command = context.get_context().opts["fn"].__name__.removeprefix("do_")
+    protected = environment in ("staging", "production") and command != "upgrade"
+    if protected and context.get_x_argument(as_dictionary=True).get("allow") != environment:
+        raise CommandError(
+            f"{command} is refused in {environment}: if it is meant, "
+            f"alembic -x allow={environment} {command} …"
+        )
+
+
+def limit(name: str) -> float:
+    """Return a limit: that of -x, else of alembic.ini, else the default."""
+    given = context.get_x_argument(as_dictionary=True).get(name)
+    text = given or context.config.get_main_option(name, str(LIMITS[name]))
+    if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) > 0:
+        return float(text)
+    raise CommandError(f"{name} is {text!r}: give a number above 0, such as {LIMITS[name]}")
+
+
+@contextmanager
+def attempt(busy: list[str]) -> Iterator[None]:
+    """Migrate alone, and note what was busy; a database that is there already needs no lock."""
+    migration, connection = context.get_context(), context.get_bind()
+    try:
+        with ExitStack() as stack:
+            heads = migration.get_current_heads()
+            steps = list(migration.opts["fn"](heads, migration))
+            connection.rollback()
+            if steps or not heads or migration.purge:
+                stack.enter_context(alone(connection, limit("lock_wait"), limit("lock_timeout")))
+            yield
+    except sa.exc.PendingRollbackError:  # what became of the error that is handled below
+        raise CommandError(LOST) from None
+    except sa.exc.DBAPIError as error:
+        if error.connection_invalidated:
+            raise CommandError(f"{LOST}: {error.orig}") from None
+        codes = {getattr(error.orig, "sqlstate", None), *getattr(error.orig, "args", ())[:1]}
+        if "database is locked" in codes:
+            raise CommandError(
+                f"Another process has been writing for {limit('lock_wait'):g} s: let it end, or "
+                "end it, and run this again; -x lock_wait=<seconds> waits longer"
+            ) from None
+        if not codes & BUSY:
+            raise
+        busy.append(f"A table is in use ({str(error.orig).strip()})")
