@@ -103,7 +103,7 @@ def strike_at(moment):
     else:
         import pymysql
 
-                wrap(pymysql.connections.Connection, "_execute_command")
+        wrap(pymysql.connections.Connection, "_execute_command")
 
 
 def upgrade(moment=None, after=None):
