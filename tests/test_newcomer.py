@@ -13,12 +13,12 @@ from support import free_port, get, wait_for
 Run = Callable[..., str]
 
 
-def printed(root: Path, name: str) -> str:
-    """Return the command of README.md under the mark `<!-- name -->`."""
+def printed(root: Path, name: str) -> list[str]:
+    """Return the commands of README.md under the mark `<!-- name -->`."""
     text = (root / "README.md").read_text("utf-8")
-    found = re.search(rf"<!-- {name} -->\n```sh\n(.*)\n```", text)
+    found = re.search(rf"(?s)<!-- {name} -->\n```sh\n(.*?)\n```", text)
     assert found, name
-    return found[1]
+    return found[1].splitlines()
 
 
 def pythons() -> list[str]:
@@ -43,7 +43,10 @@ def project(template: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) 
         real = os.path.realpath(shutil.which(name, path="/usr/bin") or name)
         (tools / name).symlink_to(real)
     out = run(
-        ["bash", "-ec", printed(template, "render")], place / "clone", PATH=str(tools), HOME="/none"
+        ["bash", "-ec", *printed(template, "render")],
+        place / "clone",
+        PATH=str(tools),
+        HOME="/none",
     )
     assert "my-service is ready" in out
     assert run(["git", "status", "--porcelain"], place / "clone") == ""
@@ -113,6 +116,28 @@ def test_the_start_page_fits_the_window(address: str, width: int, tmp_path: Path
     assert found, dom
     assert int(found[1]) <= width
     assert "the database is here" in page
+
+
+def test_the_shorter_commands(template: Path, run: Run, tmp_path: Path) -> None:
+    run(["git", "clone", "--quiet", f"file://{template}", "clone"], tmp_path)
+    render, tests = printed(template, "with uv")
+
+    assert "my-service is ready" in run(["bash", "-ec", render], tmp_path / "clone")
+    # The tests themselves are what runs here: that they are found is enough.
+    assert "tests collected" in run(
+        ["bash", "-ec", f"{tests} --collect-only -q"], tmp_path / "clone"
+    )
+
+
+def test_the_prompts_take_enter_for_an_answer(template: Path, run: Run, tmp_path: Path) -> None:
+    run(["git", "clone", "--quiet", f"file://{template}", "clone"], tmp_path)
+    text = (template / "README.md").read_text("utf-8")
+    command = text.partition("```sh\n")[2].partition("\n")[0]
+    assert "--no-input" not in command
+
+    out = run(["bash", "-ec", f"yes '' | head -n 7 | {command}"], tmp_path / "clone")
+
+    assert "my-service is ready" in out
 
 
 @pytest.mark.parametrize("python", pythons())
