@@ -16,8 +16,9 @@ from pathlib import Path
 
 # As JSON, an answer stays text, whatever it holds.
 ANSWERS = dict(json.loads(r"""{{ cookiecutter.items()|list|tojson }}"""))
-# The files of an option stay only when its question got this answer.
+# The files and folders of an option stay only when its question got this answer.
 OPTIONS = {
+    ("autogenerate", "thorough"): ["alembic_support/thorough"],
     ("container", True): [".dockerignore", "Dockerfile", "compose.yaml"],
     ("ci", "github"): [".github/workflows/ci.yml"],
     ("ci", "gitlab"): [".gitlab-ci.yml"],
@@ -35,7 +36,7 @@ def take_away() -> None:
     """Remove the files of declined options, and the folders that they leave empty."""
     for (question, answer), files in OPTIONS.items():
         for path in map(Path, files if ANSWERS[question] != answer else []):
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             for folder in list(path.parents)[:-1]:
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()

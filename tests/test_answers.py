@@ -181,7 +181,7 @@ def test_answers_given_beforehand_are_templates(render: Render, refuse: Refuse) 
 def test_what_is_typed_stays_text(
     template: Path, env: dict[str, str], tmp_path: Path, text: str
 ) -> None:
-    typed = [text, "typed", text, "1", "1", "yes", "no"]
+    typed = [text, "typed", text, "1", "1", "1", "yes", "no"]
     done = subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(template)],
         cwd=tmp_path,
@@ -197,7 +197,7 @@ def test_what_is_typed_stays_text(
 def test_each_question_is_a_sentence(template: Path) -> None:
     context = json.loads((template / "cookiecutter.json").read_text("utf-8"))
     questions = [name for name in context if not name.startswith("_")]
-    assert len(questions) <= 7
+    assert len(questions) <= 8
     assert sorted(context["__prompts__"]) == sorted(questions)
     assert all(isinstance(context[name], str | bool | list) for name in questions)
 

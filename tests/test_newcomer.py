@@ -135,7 +135,7 @@ def test_the_prompts_take_enter_for_an_answer(template: Path, run: Run, tmp_path
     command = text.partition("```sh\n")[2].partition("\n")[0]
     assert "--no-input" not in command
 
-    out = run(["bash", "-ec", f"yes '' | head -n 7 | {command}"], tmp_path / "clone")
+    out = run(["bash", "-ec", f"yes '' | head -n 8 | {command}"], tmp_path / "clone")
 
     assert "my-service is ready" in out
 

@@ -14,6 +14,10 @@ import yaml
 CONTAINER = {".dockerignore", "Dockerfile", "compose.yaml"}
 GITHUB = {".github/workflows/ci.yml"}
 GITLAB = {".gitlab-ci.yml"}
+THOROUGH = {
+    f"alembic_support/thorough/{name}.py"
+    for name in ("__init__", "compare", "enums", "facts", "mariadb", "order", "retype", "sqlite")
+}
 ALWAYS = """
     .env .env.example .gitattributes .gitignore README.md alembic.ini pyproject.toml
     app/__init__.py app/cli.py app/config.py app/db.py app/health.py app/start.py app/url.py
@@ -28,6 +32,7 @@ ALWAYS = """
 # Each choice at least once, and each pair of choices that could meet in a file.
 CASES = [
     pytest.param({}, CONTAINER | GITHUB, id="default"),
+    pytest.param({"autogenerate": "thorough"}, CONTAINER | GITHUB | THOROUGH, id="thorough"),
     pytest.param({"ci": "gitlab"}, CONTAINER | GITLAB, id="gitlab"),
     pytest.param({"ci": "none"}, CONTAINER, id="no-ci"),
     pytest.param({"container": False}, GITHUB, id="no-container"),

@@ -41,6 +41,16 @@ def test_its_own_checks_pass(service: Service) -> None:
     service.run("pytest", "-q")
 
 
+@pytest.mark.parametrize("kind", DATABASES)
+def test_its_own_checks_pass_with_thorough_autogenerate(
+    kind: str, render: Callable[..., Path], env: dict[str, str], tmp_path: Path
+) -> None:
+    project = render(database=kind, autogenerate="thorough")
+    folder = shutil.copytree(project, tmp_path / "my-service")
+    with database(kind, tmp_path) as url:
+        Service(kind, folder, url, env).run("pytest", "-q")
+
+
 def test_the_daily_loop(service: Service) -> None:
     service.run("alembic", "upgrade", "head")
     with service.serve() as get:

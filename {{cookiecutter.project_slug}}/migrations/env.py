@@ -11,7 +11,7 @@ config = context.config
 settings = settings_for(config)
 import_all("models")
 target_metadata = db.metadata
-options = database_options(settings.SQLALCHEMY_DATABASE_URI) | autogenerate.OPTIONS
+options = database_options(settings.SQLALCHEMY_DATABASE_URI) | autogenerate.options()
 
 
 def run_migrations_offline() -> None:

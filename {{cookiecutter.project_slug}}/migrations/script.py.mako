@@ -2,10 +2,10 @@
     # A message is anybody's text: it must neither end the docstring nor be read as escapes.
     text = message.encode("utf-8", "replace").decode().replace("\\", "\\\\").replace('"""', '\\"""')
 %>\
-"""${"".join(c if c.isprintable() or c == "\n" else " " for c in text).strip()}
+"""${"\n".join("".join(filter(str.isprintable, line)).rstrip() for line in text.splitlines()).strip()}
 
 Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
+Revises:${" " if down_revision else ""}${down_revision | comma,n}
 Create Date: ${create_date}
 """
 

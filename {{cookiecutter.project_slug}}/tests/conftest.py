@@ -52,6 +52,7 @@ def service(config: Config) -> Iterator[Flask]:
     with migration_engine(url, options).connect() as connection:
         attributes = {"connection": connection}
         command.upgrade(AlembicConfig(ROOT / "alembic.ini", attributes=attributes), "head")
+        connection.commit()
     service = create_app(config)
     with service.app_context():
         engine = db.engine

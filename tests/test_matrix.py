@@ -1,0 +1,212 @@
+"""Autogenerate, on real databases: every change of models there and back again.
+
+tests/matrix/cases.py lists the changes, tests/matrix/worker.py says what each has to prove.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+MATRIX = Path(__file__).parent / "matrix"
+sys.path.insert(0, str(MATRIX))
+
+from cases import CASES  # noqa: E402
+
+SERVERS = {
+    "P": os.environ.get("POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"),
+    "M": os.environ.get("MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/mysql"),
+}
+CELLS = [(database, case.name) for database in "SPM" for case in CASES if database in case.on]
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    def project(name: str) -> Path:
+        """Return a copy of the service without its example and its revisions."""
+        copy = tmp_path_factory.mktemp("matrix") / name
+        ignored = shutil.ignore_patterns("notes", "instance", ".venv", ".env", "__pycache__")
+        shutil.copytree(root / "{{cookiecutter.project_slug}}", copy, ignore=ignored)
+        for path in (copy / "migrations" / "versions").glob("*.py"):
+            path.unlink()
+        return copy
+
+    return project
+
+
+@pytest.fixture(scope="module")
+def results(
+    request: pytest.FixtureRequest, project: Callable[[str], Path], env: dict[str, str]
+) -> dict[tuple[str, str], list[str]]:
+    """Run the chosen cells, one process for each database, all at once."""
+    items = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    cells: Any = [i.callspec.params["cell"] for i in items if i.originalname == "test_change"]
+    chosen = [cell for cell in cells if cell[0] == "S" or reachable(cell[0])]
+    found: dict[tuple[str, str], list[str]] = {}
+    running = []
+    for database in sorted({database for database, _ in chosen}):
+        url = make_databases(database)
+        copy = project(database)
+        url = url or f"sqlite:///{copy / 'matrix.db'}"
+        names = json.dumps([name for other, name in chosen if other == database])
+        worker = subprocess.Popen(
+            [sys.executable, MATRIX / "worker.py", copy / "results.jsonl"],
+            cwd=copy,
+            env=env | {"DATABASE_URL": url, "PYTHONWARNINGS": "ignore"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        assert worker.stdin is not None
+        worker.stdin.write(names)
+        worker.stdin.close()
+        running.append((database, worker, copy))
+    for database, worker, copy in running:
+        assert worker.wait() == 0
+        for line in (copy / "results.jsonl").read_text("utf-8").splitlines():
+            name, *rest = json.loads(line)
+            found[database, name] = rest
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _drop_databases() -> Iterator[None]:
+    yield
+    for database in filter(reachable, SERVERS):
+        sql(database, *(f"DROP DATABASE IF EXISTS {name}" for name in names()))
+
+
+def reachable(database: str) -> bool:
+    try:
+        with sa.create_engine(SERVERS[database], poolclass=sa.NullPool).connect():
+            return True
+    except sa.exc.OperationalError:
+        return False
+
+
+def sql(database: str, *statements: str) -> None:
+    engine = sa.create_engine(SERVERS[database], isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def make_databases(database: str) -> str:
+    """Make the two databases of a worker; return the URL of the first, empty for SQLite."""
+    if database == "S" or not reachable(database):
+        return ""
+    for name in names():
+        sql(database, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    url = sa.make_url(SERVERS[database]).set(database=names()[0])
+    return url.render_as_string(hide_password=False)
+
+
+def names() -> list[str]:
+    return [f"{kind}_{os.getpid()}" for kind in ("matrix", "reference")]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell[0]}-{cell[1]}")
+def test_change(cell: tuple[str, str], results: dict[tuple[str, str], list[str]]) -> None:
+    require(cell[0])
+    error, log, revisions = results[cell]
+    assert not error, f"{error}\n\n{log}\n\n{revisions}"
+
+
+RULES = "B,C4,F,I,N,PT,RUF,S,SIM,UP,W"
+MESSAGES = {
+    "quotes": '"""quoted""" and \'single\' and a final "',
+    "a backslash": r"C:\new\table \N{BULLET} \x at the end \\",
+    "braces": "${1 + 1} <% raise %> {{ x }} %s",
+    "not ASCII": "Größe, naïve 表 🙂 \u202e",
+    "several lines": "One\n\n## Two\r\n% three",
+    "long": "word " * 60,
+    "nothing": "",
+}
+
+
+def thing(*more: str) -> str:
+    """Return a module with one model."""
+    columns = ["id = sa.Column(sa.Integer, primary_key=True)", *more]
+    return "\n".join(
+        ["import sqlalchemy as sa", "from app.db import db", "", "", "class Thing(db.Model):"]
+        + [f"    {column}" for column in columns]
+    )
+
+
+def write_models(copy: Path, text: str) -> None:
+    (copy / "app" / "things").mkdir(exist_ok=True)
+    (copy / "app" / "things" / "models.py").write_text(text)
+
+
+def require(database: str) -> None:
+    """Fail without a server where CI is set, else skip and say why."""
+    if database == "S" or reachable(database):
+        return
+    reason = f"no server at {sa.make_url(SERVERS[database])!r}: start it, the README says how"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+def test_message(message: str, project: Callable[[str], Path], run: Callable[..., str]) -> None:
+    """Any message gives a file that passes the service's own linter and can be applied."""
+    copy = project("message")
+    write_models(copy, thing())
+    url = f"sqlite:///{copy / 'message.db'}"
+    alembic = ["alembic", "-c", copy / "alembic.ini"]
+    run([*alembic, "revision", "--autogenerate", f"--message={message}"], copy, DATABASE_URL=url)
+    (revision,) = (copy / "migrations" / "versions").glob("*.py")
+    run(["ruff", "format", "--check", "--line-length=100", revision], copy)
+    run(["ruff", "check", "--isolated", "--line-length=100", f"--select={RULES}", revision], copy)
+    run([*alembic, "upgrade", "head"], copy, DATABASE_URL=url)
+    run([*alembic, "history"], copy, DATABASE_URL=url)
+
+
+@pytest.mark.parametrize("database", "SPM")
+def test_command_line(
+    database: str, project: Callable[[str], Path], run: Callable[..., str]
+) -> None:
+    """The commands as they are typed: a clean database is made to compare with, and dropped."""
+    require(database)
+    copy = project("typed")
+    url = make_databases(database) or f"sqlite:///{copy / 'typed.db'}"
+
+    def alembic(*args: str, status: int = 0) -> str:
+        return run(["alembic", "-c", copy / "alembic.ini", *args], copy, status, DATABASE_URL=url)
+
+    write_models(copy, thing('mood = sa.Column(sa.Enum("sad", "ok", name="mood"))'))
+    alembic("revision", "--autogenerate", "-m", "Before")
+    alembic("upgrade", "head")
+    alembic("check")
+    assert "No changes" in alembic("revision", "--autogenerate", "-m", "Nothing")
+    more = 'n = sa.Column(sa.Integer, sa.CheckConstraint("n > 0", name="positive"), index=True)'
+    write_models(copy, thing('mood = sa.Column(sa.Enum("sad", "ok", "up", name="mood"))', more))
+    alembic("check", status=255)
+    alembic("revision", "--autogenerate", "-m", "After")
+    assert len(list((copy / "migrations" / "versions").glob("*.py"))) == 2
+    for step in (["upgrade", "head"], ["check"], ["downgrade", "base"], ["upgrade", "head"]):
+        alembic(*step)
+    run(["ruff", "format", "--check", "--line-length=100", "migrations/versions"], copy)
+
+
+def test_no_models(project: Callable[[str], Path], run: Callable[..., str]) -> None:
+    """A revision that would drop every table, because no model was found, is refused."""
+    copy = project("none")
+    alembic = ["alembic", "-c", copy / "alembic.ini"]
+    url = f"sqlite:///{copy / 'none.db'}"
+    write_models(copy, thing())
+    run([*alembic, "revision", "--autogenerate", "-m", "Thing"], copy, DATABASE_URL=url)
+    (copy / "app" / "things" / "models.py").unlink()
+    command = [*alembic, "revision", "--autogenerate", "-m", "Gone"]
+    assert "No model was found" in run(command, copy, 255, DATABASE_URL=url)
+    assert len(list((copy / "migrations" / "versions").glob("*.py"))) == 1
