@@ -453,6 +453,19 @@ def test_its_own_tests_catch(service: Service, fault: str) -> None:
     assert path.name in out or "body" in out
 
 
+def test_its_own_tests_catch_what_is_not_decided(service: Service) -> None:
+    models = service.folder / "app/notes/models.py"
+    renamed = models.read_text("utf-8").replace("    title: ", "    heading: ")
+    models.write_text(renamed.replace("self.title", "self.heading"), "utf-8")
+
+    out = service.run("alembic", "revision", "--autogenerate", "-m", "Rename")
+
+    assert "TODO in the revision: note.title is dropped with all that it holds" in out
+    out = service.run("pytest", "-q", "-k", "left_to_decide", fails=True)
+    assert "note.title is dropped" in out
+    assert service.revisions()[-1].name in out
+
+
 def test_its_own_tests_catch_two_heads(service: Service) -> None:
     first = service.revisions()[0].stem.split("_")[2]
     for name in ("left", "right"):

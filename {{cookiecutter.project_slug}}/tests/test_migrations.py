@@ -3,6 +3,8 @@
 A revision that fails here is mended before it is merged, never after it has been deployed.
 """
 
+from pathlib import Path
+
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -36,6 +38,17 @@ def test_there_is_one_head() -> None:
     heads = script_directory().get_heads()
 
     assert len(heads) <= 1, f"join the heads {heads}: alembic merge heads"
+
+
+def test_nothing_is_left_to_decide() -> None:
+    left = [
+        f"{script.path}: {line.strip()}"
+        for script in script_directory().walk_revisions()
+        for line in Path(script.path).read_text("utf-8").splitlines()
+        if "# TODO" in line
+    ]
+
+    assert not left, f"decide, change the revision, and delete the comment: {left}"
 
 
 def test_a_database_is_built_from_nothing(alembic_config: AlembicConfig) -> None:
