@@ -1,12 +1,14 @@
 """In staging and production, what may lose data needs a second thought."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from histories import rows, service_on, write_history
-from support import Service
+from support import Service, server
 
 STEPS = [
     (f'op.create_table("t{n}", sa.Column("id", sa.Integer))', f'op.drop_table("t{n}")')
@@ -63,3 +65,25 @@ def test_development_goes_back_freely(service: Service) -> None:
     service.run("alembic", "upgrade", "head")
     service.run("alembic", "downgrade", "-1")
     service.run("alembic", "stamp", "head")
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_a_read_only_database_is_refused(
+    kind: str, render: Callable[..., Path], env: dict[str, str], tmp_path: Path
+) -> None:
+    with service_on(kind, render, env, tmp_path) as service:
+        write_history(service, *STEPS)
+        service.run("alembic", "upgrade", "r1")
+        path = sa.make_url(service.url).database
+        if kind == "postgresql":  # as a replica answers
+            with server(kind).connect() as connection:
+                setting = "default_transaction_read_only = on"
+                connection.exec_driver_sql(f"ALTER DATABASE {path} SET {setting}")
+        else:
+            service = replace(service, url=f"sqlite:///file:{path}?mode=ro&uri=true")
+
+        said = service.run("alembic", "upgrade", "head", fails=True)
+
+        assert "This database is read-only" in said
+        assert "Traceback" not in said
+        assert "r1" in service.run("alembic", "current")

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
@@ -20,6 +21,7 @@ LIMITS = {
     "lock_tries": 10,  # times to do so, with a pause as long in between
 }
 BUSY = {"55P03", "40P01", 1205, 1213}  # a lock was not had in time, or a deadlock was broken
+READ_ONLY = {"25006", 1290, 1792, 1836, "attempt to write a readonly database"}
 LOST = "The connection to the database was lost. Run this again, it goes on where it stopped"
 
 
@@ -85,14 +87,23 @@ def attempt(busy: list[str]) -> Iterator[None]:
     except sa.exc.PendingRollbackError:  # what became of the error that is handled below
         raise CommandError(LOST) from None
     except sa.exc.DBAPIError as error:
-        if error.connection_invalidated:
-            raise CommandError(f"{LOST}: {error.orig}") from None
-        codes = {getattr(error.orig, "sqlstate", None), *getattr(error.orig, "args", ())[:1]}
-        if "database is locked" in codes:
-            raise CommandError(
-                f"Another process has been writing for {limit('lock_wait'):g} s: let it end, or "
-                "end it, and run this again; -x lock_wait=<seconds> waits longer"
-            ) from None
-        if not codes & BUSY:
+        if not explain(error) & BUSY:
             raise
         busy.append(f"A table is in use ({str(error.orig).strip()})")
+
+
+def explain(error: sa.exc.DBAPIError) -> set[Any]:
+    """Return the codes of an error, or raise CommandError for one whose cure is known."""
+    if error.connection_invalidated:
+        raise CommandError(f"{LOST}: {error.orig}") from None
+    codes = {getattr(error.orig, "sqlstate", None), *getattr(error.orig, "args", ())[:1]}
+    if codes & READ_ONLY:
+        raise CommandError(
+            "This database is read-only, as a replica is: name the primary in DATABASE_URL"
+        ) from None
+    if "database is locked" in codes:
+        raise CommandError(
+            f"Another process has been writing for {limit('lock_wait'):g} s: let it end, or "
+            "end it, and run this again; -x lock_wait=<seconds> waits longer"
+        ) from None
+    return codes
