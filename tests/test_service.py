@@ -431,6 +431,11 @@ PLANTED = {
         "    pass",
         "leaves a trace",
     ),
+    "a revision that borrows a model": (
+        "import sqlalchemy as sa\n",
+        "import sqlalchemy as sa\n\nfrom app.notes.models import Note  # noqa: F401\n",
+        "'from app.notes.models import Note  # noqa: F401' will change",
+    ),
     "a model without its revision": (
         '        sa.Column("body", sa.Text(), nullable=False),\n',
         "",
