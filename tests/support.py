@@ -111,6 +111,10 @@ class Service:
     def revisions(self) -> list[Path]:
         return sorted((self.folder / "migrations" / "versions").glob("*.py"))
 
+    def newest(self) -> Path:
+        """Return the revision made last; the names of two from one second sort by chance."""
+        return max(self.revisions(), key=lambda path: path.stat().st_mtime_ns)
+
     def engine(self) -> sa.Engine:
         url = sa.make_url(self.url)
         driver = DRIVERS.get(self.kind, "sqlite")

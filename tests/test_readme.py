@@ -84,7 +84,7 @@ def test_the_first_commands_and_the_daily_loop(service: Service) -> None:
     assert loop[0].startswith("uv run alembic revision --autogenerate")
     for command in loop:
         shell(service, command)
-    assert '"thing"' in service.revisions()[-1].read_text("utf-8")
+    assert '"thing"' in service.newest().read_text("utf-8")
     inline = re.findall(r"`(uv run alembic [^`]+)`", section(service, "Change the database"))
     assert inline == ["uv run alembic upgrade head --sql"]
     shell(service, inline[0])

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_autogenerate_ignores_what_somebody_did_by_hand(service: Service) -> Non
 
     service.run("alembic", "revision", "--autogenerate", "-m", "Added some table")
 
-    text = service.revisions()[-1].read_text("utf-8")
+    text = service.newest().read_text("utf-8")
     assert "create_table" in text
     assert "of_somebody_else" not in text
     assert "by_hand" not in text
@@ -127,12 +128,13 @@ def test_autogenerate_for_a_user_who_may_not_create_a_database(service: Service)
         connection.exec_driver_sql(f"DROP ROLE {role}")
     assert "Comparing with the database as it is" in out
     assert "CREATEDB" in out
-    assert "create_table" in service.revisions()[-1].read_text("utf-8")
+    assert "create_table" in service.newest().read_text("utf-8")
 
 
 def test_revisions_sort_by_date(service: Service) -> None:
     for name in ("zebra", "ant"):
         service.run("alembic", "revision", "-m", name)
+        time.sleep(1)  # the names tell seconds
 
     names = [path.name for path in service.revisions()]
 
@@ -179,7 +181,7 @@ def test_every_command_of_flask_migrate_works(service: Service) -> None:
     db("upgrade")
     service.write("app/things/models.py", MODEL)
     db("migrate", "-m", "Added some table")
-    assert "create_table" in service.revisions()[-1].read_text("utf-8")
+    assert "create_table" in service.newest().read_text("utf-8")
     assert "CREATE TABLE thing" in db("upgrade", "--sql")
     db("upgrade")
     db("check")
@@ -192,7 +194,7 @@ def test_every_command_of_flask_migrate_works(service: Service) -> None:
     db("branches")
     assert "Added some table" in db("show")
     db("edit")
-    last = service.revisions()[-1].stem.split("_")[2]
+    last = service.newest().stem.split("_")[2]
     db("revision", "-m", "Left", "--rev-id", "left")
     db("revision", "-m", "Right", "--rev-id", "right", "--head", last, "--splice")
     db("merge", "-m", "Both", "--rev-id", "both")
@@ -353,7 +355,7 @@ def test_children_survive_when_their_parent_is_rebuilt(service: Service) -> None
     service.write("app/family/models.py", FAMILY.replace("String(10)", "String(20)"))
 
     service.run("alembic", "revision", "--autogenerate", "-m", "Longer names")
-    assert "batch_alter_table" in service.revisions()[-1].read_text("utf-8")
+    assert "batch_alter_table" in service.newest().read_text("utf-8")
     service.run("alembic", "upgrade", "head")
 
     with service.engine().connect() as connection:
@@ -468,7 +470,7 @@ def test_its_own_tests_catch_what_is_not_decided(service: Service) -> None:
     assert "TODO in the revision: note.title is dropped with all that it holds" in out
     out = service.run("pytest", "-q", "-k", "left_to_decide", fails=True)
     assert "note.title is dropped" in out
-    assert service.revisions()[-1].name in out
+    assert service.newest().name in out
 
 
 def test_its_own_tests_catch_two_heads(service: Service) -> None:
