@@ -28,6 +28,7 @@ OWN = re.compile(r"""(?:create_table\(|rename_table\([^)]*,|schema=)\s*["']([^"'
 def options() -> dict[str, Any]:
     """Return what context.configure() needs to know; alembic_support/thorough/ adds to it."""
     plain = {
+        "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
         "compare_type": True,
         "compare_server_default": compare_server_default,
         "include_name": include_name,
