@@ -4,6 +4,7 @@ root        the working tree
 template    a copy of it, committed to a git repository of its own; nobody changes it
 render      render(**answers) -> folder; set-up declined, made once per answers: read it only
 env         the variables of a newcomer's shell: an empty HOME, none of this service's
+service     a copy of a rendering and an empty database, of each kind in turn
 run         run(command, cwd, status=0, **variables) -> both outputs; the status is checked
 """
 
@@ -11,11 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import DATABASES, Service, service_on
 
 OURS = ("APP_ENV", "DATABASE_", "FLASK_", "GIT_", "LOG_LEVEL", "PYTEST_", "PYTHON", "SECRET_KEY")
 
@@ -69,6 +71,17 @@ def template(root: Path, run: Callable[..., str], tmp_path_factory: pytest.TempP
     run(["git", "add", "--all"], copy)
     run(["git", "commit", "--quiet", "--message", "The working tree"], copy)
     return copy
+
+
+@pytest.fixture(params=DATABASES)
+def service(
+    request: pytest.FixtureRequest,
+    render: Callable[..., Path],
+    env: dict[str, str],
+    tmp_path: Path,
+) -> Iterator[Service]:
+    with service_on(request.param, render, env, tmp_path) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")

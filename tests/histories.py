@@ -3,14 +3,10 @@
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 import sqlalchemy as sa
-from support import Service, database
+from support import Service
 
 # Each pair is what a revision's upgrade() and downgrade() do.
 MIXED = (
@@ -150,17 +146,6 @@ def write_history(service: Service, *steps: tuple[str, str]) -> None:
             downgrade=textwrap.indent(textwrap.dedent(downgrade).strip() or "pass", "    "),
         )
         service.write(f"migrations/versions/r{number}.py", text)
-
-
-@contextmanager
-def service_on(
-    kind: str, render: Callable[..., Path], env: dict[str, str], folder: Path
-) -> Iterator[Service]:
-    """A copy of the service on an empty database of a kind."""
-    (folder / "data").mkdir()
-    copy = copytree(render(database=kind), folder / "my-service")
-    with database(kind, folder / "data") as url:
-        yield Service(kind, copy, url, env)
 
 
 def start(service: Service, *words: str, **variables: str) -> subprocess.Popen[str]:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from shutil import copytree
+from typing import Any, NoReturn
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -27,6 +28,13 @@ SERVERS = {
 DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
 
 
+def missing(reason: str) -> NoReturn:
+    """Fail in CI for what is not there; on a laptop skip, and say why."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def server(kind: str) -> sa.Engine:
     """Return an engine to a database server; without one, CI fails and a laptop skips."""
     url = sa.make_url(SERVERS[kind])
@@ -36,9 +44,19 @@ def server(kind: str) -> sa.Engine:
     try:
         engine.connect().close()
     except sa.exc.OperationalError as error:
-        reason = f"{kind} does not answer; start it, or set {kind.upper()}_URL: {error.orig}"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        missing(f"{kind} does not answer; start it, or set {kind.upper()}_URL: {error.orig}")
     return engine
+
+
+@contextmanager
+def service_on(
+    kind: str, render: Callable[..., Path], env: dict[str, str], folder: Path
+) -> Iterator["Service"]:
+    """Yield a copy of the service, rendered for a kind of database, and an empty one of it."""
+    (folder / "data").mkdir()
+    copy = copytree(render(database=kind), folder / "my-service")
+    with database(kind, folder / "data") as url:
+        yield Service(kind, copy, url, env)
 
 
 @contextmanager

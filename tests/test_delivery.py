@@ -20,19 +20,12 @@ import pytest
 import sqlalchemy as sa
 import yaml
 from dotenv import dotenv_values
+from support import database as empty_database
 
 Render = Callable[..., Path]
 Run = Callable[..., str]
 
 WORKFLOW = ".github/workflows/ci.yml"
-SERVERS = {  # where databases may be made and dropped
-    "postgresql": sa.make_url(
-        os.environ.get("POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-    ).set(drivername="postgresql+psycopg"),
-    "mariadb": sa.make_url(
-        os.environ.get("MARIADB_URL", "mariadb://root@127.0.0.1:3306/mysql")
-    ).set(drivername="mariadb+pymysql"),
-}
 SECRET = "0123456789abcdef" * 4
 
 
@@ -71,27 +64,8 @@ def github_job(service: Path) -> dict[str, Any]:
 @pytest.fixture
 def address(database: str, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database of the chosen kind, dropped at the end."""
-    if database == "sqlite":
-        yield f"sqlite:///{tmp_path}/service.db"
-        return
-    name = f"delivery_{os.getpid()}"
-    server = sa.create_engine(
-        SERVERS[database], isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5}
-    )
-    try:
-        connection = server.connect()
-    except sa.exc.OperationalError as error:
-        reason = f"no {database} at {server.url}: start it, or set {database.upper()}_URL"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason} ({error.orig})")
-        pytest.skip(reason)
-    with connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        try:
-            yield server.url.set(database=name).render_as_string(hide_password=False)
-        finally:
-            connection.exec_driver_sql(f"DROP DATABASE {name}")
-    server.dispose()
+    with empty_database(database, tmp_path) as url:
+        yield url
 
 
 def commands(job: dict[str, Any]) -> list[str]:

@@ -1,12 +1,10 @@
 """`alembic upgrade head` is killed, or loses its connection: run again, it does the rest, once."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from histories import MIXED, rows, service_on, write_history
-from support import DATABASES, Service
+from histories import MIXED, rows, write_history
+from support import Service
 
 # Runs in the service's folder. Each upgrade is a process of its own, forked from one that has
 # imported everything, and dies by SIGKILL, or loses its connection, at a statement's boundary.
@@ -167,18 +165,12 @@ print(json.dumps({"runs": runs, "failures": failures, "printed": printed_all, "w
 '''
 
 
-@pytest.fixture(params=DATABASES)
-def service(
-    request: pytest.FixtureRequest,
-    render: Callable[..., Path],
-    env: dict[str, str],
-    tmp_path: Path,
-) -> Iterator[Service]:
+@pytest.fixture
+def service(service: Service) -> Service:
     """A service with five revisions that mix DDL and data."""
-    with service_on(request.param, render, env, tmp_path) as service:
-        write_history(service, *MIXED)
-        service.write("driver.py", DRIVER)
-        yield service
+    write_history(service, *MIXED)
+    service.write("driver.py", DRIVER)
+    return service
 
 
 def drive(service: Service, how: str, amount: int) -> list[str]:

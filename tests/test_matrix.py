@@ -14,16 +14,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from cases import CASES
+from support import server
 
 MATRIX = Path(__file__).parent / "matrix"
-sys.path.insert(0, str(MATRIX))
-
-from cases import CASES  # noqa: E402
-
-SERVERS = {
-    "P": os.environ.get("POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"),
-    "M": os.environ.get("MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/mysql"),
-}
+KINDS = {"S": "sqlite", "P": "postgresql", "M": "mariadb"}
 CELLS = [(database, case.name) for database in "SPM" for case in CASES if database in case.on]
 pytestmark = pytest.mark.long
 
@@ -49,14 +44,13 @@ def results(
     """Run the chosen cells, one process for each database, all at once."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     cells: Any = [i.callspec.params["cell"] for i in items if i.originalname == "test_change"]
-    chosen = [cell for cell in cells if cell[0] == "S" or reachable(cell[0])]
     found: dict[tuple[str, str], list[str]] = {}
     running = []
-    for database in sorted({database for database, _ in chosen}):
+    for database in filter(reachable, sorted({database for database, _ in cells})):
         url = make_databases(database)
         copy = project(database)
         url = url or f"sqlite:///{copy / 'matrix.db'}"
-        names = json.dumps([name for other, name in chosen if other == database])
+        names = json.dumps([name for other, name in cells if other == database])
         worker = subprocess.Popen(
             [sys.executable, MATRIX / "worker.py", copy / "results.jsonl"],
             cwd=copy,
@@ -80,34 +74,34 @@ def results(
 @pytest.fixture(scope="module", autouse=True)
 def _drop_databases() -> Iterator[None]:
     yield
-    for database in filter(reachable, SERVERS):
+    for database in filter(reachable, "PM"):
         sql(database, *(f"DROP DATABASE IF EXISTS {name}" for name in names()))
 
 
 def reachable(database: str) -> bool:
+    """Tell whether a database can be had; a test of one that cannot fails or skips by itself."""
     try:
-        with sa.create_engine(SERVERS[database], poolclass=sa.NullPool).connect():
-            return True
-    except sa.exc.OperationalError:
+        return database == "S" or bool(server(KINDS[database]))
+    except (pytest.fail.Exception, pytest.skip.Exception):
         return False
 
 
-def sql(database: str, *statements: str) -> None:
-    engine = sa.create_engine(SERVERS[database], isolation_level="AUTOCOMMIT")
+def sql(database: str, *statements: str) -> sa.URL:
+    """Execute statements on a server, and return its URL."""
+    engine = server(KINDS[database])
     with engine.connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
-    engine.dispose()
+    return engine.url
 
 
 def make_databases(database: str) -> str:
     """Make the two databases of a worker; return the URL of the first, empty for SQLite."""
-    if database == "S" or not reachable(database):
+    if database == "S":
         return ""
     for name in names():
-        sql(database, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
-    url = sa.make_url(SERVERS[database]).set(database=names()[0])
-    return url.render_as_string(hide_password=False)
+        url = sql(database, f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    return url.set(database=names()[0]).render_as_string(hide_password=False)
 
 
 def names() -> list[str]:
@@ -116,7 +110,8 @@ def names() -> list[str]:
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: f"{cell[0]}-{cell[1]}")
 def test_change(cell: tuple[str, str], results: dict[tuple[str, str], list[str]]) -> None:
-    require(cell[0])
+    if cell[0] != "S":
+        server(KINDS[cell[0]])
     error, log, revisions = results[cell]
     assert not error, f"{error}\n\n{log}\n\n{revisions}"
 
@@ -147,16 +142,6 @@ def write_models(copy: Path, text: str) -> None:
     (copy / "app" / "things" / "models.py").write_text(text)
 
 
-def require(database: str) -> None:
-    """Fail without a server where CI is set, else skip and say why."""
-    if database == "S" or reachable(database):
-        return
-    reason = f"no server at {sa.make_url(SERVERS[database])!r}: start it, the README says how"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
 def test_message(message: str, project: Callable[[str], Path], run: Callable[..., str]) -> None:
     """Any message gives a file that passes the service's own linter and can be applied."""
@@ -177,7 +162,6 @@ def test_command_line(
     database: str, project: Callable[[str], Path], run: Callable[..., str]
 ) -> None:
     """The commands as they are typed: a clean database is made to compare with, and dropped."""
-    require(database)
     copy = project("typed")
     url = make_databases(database) or f"sqlite:///{copy / 'typed.db'}"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import free_port, get, wait_for
+from support import free_port, get, missing, wait_for
 
 Run = Callable[..., str]
 
@@ -85,8 +85,7 @@ def test_a_second_command_runs_its_tests(project: Path, run: Run) -> None:
 def test_the_start_page_fits_the_window(address: str, width: int, tmp_path: Path, run: Run) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        reason = "no Chromium: apt-get install chromium"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        missing("no Chromium: apt-get install chromium")
     # A frame is as narrow as it is told to be; a window is not. The page's own title says how
     # wide its content is, as the frame of a file may not look into the page.
     status, page = get(f"{address}/")

@@ -4,15 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from histories import MIXED, service_on, write_history
-from support import DATABASES, Service, database
+from histories import MIXED, write_history
+from support import Service, database, missing
 
 STEPS = (
     MIXED[0],
@@ -29,17 +29,6 @@ STEPS = (
         'op.rename_table("done", "applied")',
     ),
 )
-
-
-@pytest.fixture(params=DATABASES)
-def service(
-    request: pytest.FixtureRequest,
-    render: Callable[..., Path],
-    env: dict[str, str],
-    tmp_path: Path,
-) -> Iterator[Service]:
-    with service_on(request.param, render, env, tmp_path) as service:
-        yield service
 
 
 @pytest.fixture
@@ -62,8 +51,7 @@ def client(service: Service, sql: str) -> None:
         ],
     }[service.kind]
     if not shutil.which(command[0]):
-        reason = f"{command[0]}, the client of {service.kind}, is not installed"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        missing(f"{command[0]}, the client of {service.kind}, is not installed")
     env = os.environ | {"MYSQL_PWD": url.password or "", "PGCLIENTENCODING": "UTF8"}
     done = subprocess.run(
         command, input=sql, env=env, capture_output=True, encoding="utf-8", check=False

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from histories import rows, service_on, write_history
-from support import Service, server
+from histories import rows, write_history
+from support import Service, server, service_on
 
 STEPS = [
     (f'op.create_table("t{n}", sa.Column("id", sa.Integer))', f'op.drop_table("t{n}")')

@@ -7,15 +7,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from histories import MIXED, execute, rows, service_on, start, together, write_history
-from support import DATABASES, SERVERS, Service, free_port
+from histories import MIXED, execute, rows, start, together, write_history
+from support import SERVERS, Service, free_port, missing
 
 CONCURRENTLY = MIXED[3]
 # Every step leaves a row behind: one that is applied twice leaves two.
@@ -43,16 +43,10 @@ LOCK = {
 }
 
 
-@pytest.fixture(params=DATABASES)
-def service(
-    request: pytest.FixtureRequest,
-    render: Callable[..., Path],
-    env: dict[str, str],
-    tmp_path: Path,
-) -> Iterator[Service]:
-    with service_on(request.param, render, env, tmp_path) as service:
-        write_history(service, *COUNTED)
-        yield service
+@pytest.fixture
+def service(service: Service) -> Service:
+    write_history(service, *COUNTED)
+    return service
 
 
 @contextmanager
@@ -219,8 +213,7 @@ ignore_startup_parameters = extra_float_digits
     )
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if not program:
-        reason = "pgbouncer is not installed: apt-get install pgbouncer"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        missing("pgbouncer is not installed: apt-get install pgbouncer")
     config.chmod(0o644)
     for parent in config.parents:  # it refuses to run as root, and others cannot look in here
         if parent.is_relative_to(tempfile.gettempdir()) and os.geteuid() == 0:

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,20 +22,6 @@ class Thing(db.Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(100), unique=True)
 """
-
-
-@pytest.fixture(params=DATABASES)
-def service(
-    request: pytest.FixtureRequest,
-    render: Callable[..., Path],
-    env: dict[str, str],
-    tmp_path: Path,
-) -> Iterator[Service]:
-    """A copy of the service, rendered for a database, and an empty database of that kind."""
-    folder = shutil.copytree(render(database=request.param), tmp_path / "my-service")
-    (tmp_path / "data").mkdir()
-    with database(request.param, tmp_path / "data") as url:
-        yield Service(request.param, folder, url, env)
 
 
 def test_its_own_checks_pass(service: Service) -> None:
