@@ -1,32 +1,24 @@
 """Every command that a rendered README prints is run here, in its order, as a newcomer would."""
 
 import re
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from support import DATABASES, Service, database, free_port, get, wait_for
+from support import Service, free_port, get, wait_for
 
 DOCKER = re.compile(r"^docker compose ")  # no engine here: test_delivery.py runs what they run
 
 
-@pytest.fixture(params=DATABASES)
-def service(
-    request: pytest.FixtureRequest,
-    render: Callable[..., Path],
-    env: dict[str, str],
-    tmp_path: Path,
-) -> Iterator[Service]:
-    folder = shutil.copytree(render(database=request.param), tmp_path / "my-service")
-    (folder / ".env").unlink(missing_ok=True)
-    with database(request.param, folder) as url:
-        example = folder / ".env.example"
-        text = re.sub(r"(?m)^DATABASE_URL=.*$", f"DATABASE_URL={url}", example.read_text("utf-8"))
-        if request.param != "sqlite":  # the server of this machine, in place of the one printed
-            example.write_text(text, "utf-8")
-        yield Service(request.param, folder, url, env)
+@pytest.fixture
+def service(service: Service) -> Service:
+    """A fresh clone: no .env, and its example names this machine's server."""
+    (service.folder / ".env").unlink()
+    if service.kind != "sqlite":
+        example = service.folder / ".env.example"
+        text = example.read_text("utf-8")
+        new = re.sub(r"(?m)^DATABASE_URL=.*$", f"DATABASE_URL={service.url}", text)
+        example.write_text(new, "utf-8")
+    return service
 
 
 def blocks(text: str, language: str = "sh") -> list[str]:

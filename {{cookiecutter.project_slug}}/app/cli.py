@@ -31,5 +31,9 @@ def alembic_command(args: tuple[str, ...]) -> None:
             if not action.option_strings:
                 action.nargs = "?" if isinstance(default, str) else "*"
                 action.default = default
-    words = [word for arg in args or ["--help"] for word in ALIASES.get(arg, [arg])]
+    words = list(args) or ["--help"]
+    for place, word in enumerate(words):
+        if word in ALIASES or word in cli.subparsers.choices:  # what follows is the command's own
+            words[place : place + 1] = ALIASES.get(word, [word])
+            break
     cli.main(["-c", str(ROOT / "alembic.ini"), *words])
