@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,8 +23,8 @@ def printed(root: Path, name: str) -> list[str]:
 
 
 def pythons() -> list[str]:
-    """Return the other supported Pythons of this machine."""
-    found = []
+    """Return the supported Pythons of this machine, this one first."""
+    found = [sys.executable]
     for minor in (12, 13):
         places = Path(os.environ.get("PYENV_ROOT", "/nowhere"), "versions").glob(f"3.{minor}.*/bin")
         paths = os.pathsep.join([*map(str, places), os.environ["PATH"]])
@@ -140,7 +141,7 @@ def test_the_prompts_take_enter_for_an_answer(template: Path, run: Run, tmp_path
 
 
 @pytest.mark.parametrize("python", pythons())
-def test_another_python(python: str, render: Callable[..., Path], tmp_path: Path, run: Run) -> None:
+def test_each_python(python: str, render: Callable[..., Path], tmp_path: Path, run: Run) -> None:
     folder = shutil.copytree(render(), tmp_path / "my-service")
 
     run(["uv", "venv", "--quiet", "--python", python, ".venv"], folder)
