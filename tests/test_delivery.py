@@ -345,7 +345,7 @@ def test_the_commands_of_the_container_serve(
     def here(words: list[str]) -> list[str]:
         moved = [re.sub(r"(0\.0\.0\.0|127\.0\.0\.1):8000", f"127.0.0.1:{port}", w) for w in words]
         assert moved != words
-        return [word.replace("/dev/shm", str(tmp_path)) for word in moved]  # noqa: S108
+        return [word.replace("/dev/shm", str(tmp_path)) for word in moved]  # noqa: S108 (the image's)
 
     image, services = dict(instructions(service)), compose(service)
     server, alive = here(argv(image["CMD"])), here(argv(image["HEALTHCHECK"]))

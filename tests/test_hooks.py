@@ -115,7 +115,7 @@ def test_what_the_shell_exports_changes_nothing(shell: Shell, tmp_path: Path) ->
     }
     assert "is ready" in shell.render(**foreign)
     for call in shell.calls():
-        assert not foreign.keys() & call["env"]  # type: ignore[operator]
+        assert not foreign.keys() & call["env"]  # type: ignore[operator]  # JSON: a list
     assert len(revisions(shell.project)) == 1
     assert not (tmp_path / "precious.db").exists()
 

@@ -104,7 +104,7 @@ def test_autogenerate_for_a_user_who_may_not_create_a_database(service: Service)
     with service.engine().begin() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
         connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
-    url = sa.make_url(service.url).set(username=role, password="x")  # noqa: S106
+    url = sa.make_url(service.url).set(username=role, password="x")  # noqa: S106 (made here)
     poor = replace(service, url=url.render_as_string(False))
 
     out = poor.run("alembic", "revision", "--autogenerate", "-m", "Added some table")

@@ -94,6 +94,7 @@ def there(connection: sa.Connection, schemas: set[str | None]) -> dict[str, list
     return {
         key(sa.Enum(name=enum["name"], schema=schema), usual): enum["labels"]
         for schema in schemas
+        # Only PostgreSQL's inspector has it, and the types know the general one.
         for enum in inspector.get_enums(schema=schema or usual)  # type: ignore[attr-defined]
     }
 
