@@ -20,12 +20,13 @@ THOROUGH = {
 }
 ALWAYS = """
     .env .env.example .gitattributes .gitignore README.md alembic.ini pyproject.toml
-    app/__init__.py app/cli.py app/config.py app/db.py app/health.py app/start.py app/url.py
+    app/__init__.py app/config.py app/db.py app/health.py app/start.py app/url.py
     app/notes/models.py app/notes/views.py app/templates/start.html
-    alembic_support/attempts.py alembic_support/autogenerate.py alembic_support/connection.py
-    alembic_support/journal.py alembic_support/lock.py alembic_support/scratch.py
+    alembic_support/attempts.py alembic_support/autogenerate.py alembic_support/cli.py
+    alembic_support/connection.py alembic_support/journal.py alembic_support/lock.py
+    alembic_support/scratch.py
     migrations/env.py migrations/script.py.mako
-    migrations/versions/20261122_090000_3632c1f107b5_create_note.py
+    migrations/versions/20261122090000_3632c1f107b5_create_note.py
     tests/conftest.py tests/test_config.py tests/test_health.py tests/test_migrations.py
     tests/test_notes.py tests/test_start.py
 """

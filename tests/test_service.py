@@ -180,7 +180,7 @@ def test_every_command_of_flask_migrate_works(service: Service) -> None:
     db("branches")
     assert "migrate" in db("show")
     db("edit")
-    last = service.newest().stem.split("_")[2]
+    last = service.newest().name[:27]
     db("revision", "-m", "Left", "--rev-id", "left")
     db("revision", "-m", "Right", "--rev-id", "right", "--head", last, "--splice")
     db("merge", "-m", "Both", "--rev-id", "both")
@@ -285,7 +285,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "failing"
-down_revision = "3632c1f107b5"
+down_revision = "20261122090000_3632c1f107b5"
 
 
 def upgrade() -> None:
@@ -460,7 +460,7 @@ def test_its_own_tests_catch_what_is_not_decided(service: Service) -> None:
 
 
 def test_its_own_tests_catch_two_heads(service: Service) -> None:
-    first = service.revisions()[0].stem.split("_")[2]
+    first = service.revisions()[0].name[:27]
     for name in ("left", "right"):
         service.run("alembic", "revision", "-m", name, "--head", first, "--splice")
 

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import context
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.autogenerate.render import _repr_type
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from alembic_support.connection import tell
-from app.config import ROOT
-from app.db import db
 
 Ops = list[Any]
-VERSIONS = ROOT / "migrations" / "versions"
 OWN = re.compile(r"""(?:create_table\(|rename_table\([^)]*,|schema=)\s*["']([^"']+)["']""")
 
 
@@ -43,14 +43,14 @@ def include_name(name: str | None, kind: str, _parents: Any) -> bool:
     """Leave alone the tables of others: ours are those that a model or a revision names."""
     if kind not in ("schema", "table") or name is None:
         return True
-    tables = db.metadata.tables.values()
+    tables = context.get_context().opts["target_metadata"].tables.values()
     ours = {table.schema if kind == "schema" else table.name for table in tables}
-    return name in ours or name in named_by_revisions(VERSIONS.stat().st_mtime_ns)
+    return name in ours or name in named_by_revisions(context.script)
 
 
 @lru_cache(maxsize=1)
-def named_by_revisions(_changed: int) -> set[str]:
-    texts = (path.read_text("utf-8") for path in VERSIONS.rglob("*.py"))
+def named_by_revisions(script: ScriptDirectory) -> set[str]:
+    texts = (path.read_text("utf-8") for path in Path(script.versions).rglob("*.py"))
     return {name for text in texts for name in OWN.findall(text)}
 
 
@@ -83,7 +83,7 @@ def process_revision_directives(
 ) -> None:
     """Write no empty revision, refuse one that drops every table, say what a person decides."""
     upgrade, downgrade = directives[0].upgrade_ops_list[0], directives[0].downgrade_ops_list[0]
-    if not db.metadata.tables and not upgrade.is_empty():
+    if not context.opts["target_metadata"].tables and not upgrade.is_empty():
         raise CommandError("No model was found, so this would drop every table: is app/ complete?")
     for operations in (upgrade, downgrade):
         arrange(operations)

@@ -11,21 +11,35 @@ from alembic.config import Config as AlembicConfig
 from alembic.util import CommandError
 
 from alembic_support.scratch import ScratchRefusedError, scratch_database, upgrade_to_head
-from app.config import Config, ConfigError, load_config
+from app.config import Config, ConfigError, load_config, prefix
+from app.db import import_models
 from app.url import describe, is_sqlite
 
 
+def bind_of(config: AlembicConfig) -> str | None:
+    """Return the bind whose section of alembic.ini is in use, or None for the main database's."""
+    section = config.config_ini_section
+    return None if section == "alembic" else section
+
+
 def settings_for(config: AlembicConfig) -> Config:
-    """Return the app's configuration, and say which environment and database it names.
+    """Return the app's configuration, with its models imported, and say which database it names.
 
     Raises CommandError, which Alembic prints without a traceback, where it cannot work.
     """
+    bind = bind_of(config)
     try:
         settings = load_config()
+        import_models()
     except ConfigError as error:
         raise CommandError(error.message) from None
+    if bind not in settings.databases:
+        raise CommandError(
+            f"[{bind}] of alembic.ini is no database: add it to BINDS, app/config.py"
+        )
     if "connection" not in config.attributes:
-        tell(f"{settings.NAME}: {describe(settings.SQLALCHEMY_DATABASE_URI)}")
+        where = f"{settings.NAME}, {bind}" if bind else settings.NAME
+        tell(f"{where}: {describe(settings.databases[bind][0])}")
     return settings
 
 
@@ -49,26 +63,35 @@ def connect(settings: Config, config: AlembicConfig) -> Iterator[sa.Connection]:
     if isinstance(passed, sa.Connection):
         yield passed
         return
-    url, clean = settings.SQLALCHEMY_DATABASE_URI, False
+    bind = bind_of(config)
+    url, options = settings.databases[bind]
     with ExitStack() as stack:
         try:
-            if getattr(config.cmd_opts, "autogenerate", False):
-                try:
-                    url = stack.enter_context(scratch_database(url, "scratch"))
-                    clean = True
-                except ScratchRefusedError as refusal:
-                    tell(f"Comparing with the database as it is: {refusal}")
-            engine = passed or migration_engine(url, settings.SQLALCHEMY_ENGINE_OPTIONS)
+            clean = clean_database(url, stack) if autogenerates(config) else None
+            engine = passed or migration_engine(clean or url, options)
             connection = stack.enter_context(engine.connect())
         except (sa.exc.OperationalError, ModuleNotFoundError) as error:
             raise CommandError(
                 f"{describe(url)} cannot be reached: {getattr(error, 'orig', error)}\n"
-                "Start the server, install its driver, or mend DATABASE_URL."
+                f"Start the server, install its driver, or mend {prefix(bind)}DATABASE_URL."
             ) from None
         if clean:
             upgrade_to_head(connection, config, database_options(url))
         show_progress(config)
         yield connection
+
+
+def autogenerates(config: AlembicConfig) -> bool:
+    return bool(getattr(config.cmd_opts, "autogenerate", False))
+
+
+def clean_database(url: sa.URL, stack: ExitStack) -> sa.URL | None:
+    """Make an empty database for as long as the stack lasts; none where that is not allowed."""
+    try:
+        return stack.enter_context(scratch_database(url, "scratch"))
+    except ScratchRefusedError as refusal:
+        tell(f"Comparing with the database as it is: {refusal}")
+        return None
 
 
 def show_progress(config: AlembicConfig) -> None:

@@ -4,10 +4,10 @@ from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from alembic_support.cli import alembic_command
 from app import health, start
-from app.cli import alembic_command
 from app.config import Config, load_config
-from app.db import db, import_all
+from app.db import db, import_all, import_models
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -20,7 +20,7 @@ def create_app(config: Config | None = None) -> Flask:
     app.config.from_object(config)
     app.logger.setLevel(config.LOG_LEVEL)
 
-    import_all("models")
+    import_models()
     db.init_app(app)
     app.cli.add_command(alembic_command)
     app.register_error_handler(HTTPException, json_error)

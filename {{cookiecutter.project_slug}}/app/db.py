@@ -12,6 +12,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 
+from app.config import BINDS, ConfigError
+
 
 class Base(DeclarativeBase):
     # A constraint without a name cannot be dropped by a later revision.
@@ -44,11 +46,21 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
 
 
-def import_all(name: str) -> list[ModuleType]:
-    """Import every `app/**/<name>.py` and return the modules, sorted by path.
+def import_models() -> None:
+    """Import every model; the factory and migrations/env.py share it, so that none is overlooked.
 
-    The factory and migrations/env.py share it, so that no model is ever overlooked.
+    Raises ConfigError for the models of a bind that is not known, which nothing would migrate.
     """
+    import_all("models")
+    if unknown := db.metadatas.keys() - {None, *BINDS}:
+        raise ConfigError(f"Models have the __bind_key__ {unknown}: add it to BINDS, app/config.py")
+    for bind in BINDS:  # one without a model yet
+        empty = sa.MetaData(naming_convention=db.metadata.naming_convention)
+        db.metadatas.setdefault(bind, empty)
+
+
+def import_all(name: str) -> list[ModuleType]:
+    """Import every `app/**/<name>.py` and return the modules, sorted by path."""
     folder = Path(__file__).parent
     paths = sorted(path.relative_to(folder.parent) for path in folder.rglob(f"{name}.py"))
     return [import_module(".".join(path.with_suffix("").parts)) for path in paths]

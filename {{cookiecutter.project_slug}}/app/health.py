@@ -1,55 +1,87 @@
-"""Is the service alive, and does its database match its code?"""
+"""Is the service alive, and do its databases match its code?"""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Blueprint, current_app
+from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.config import ROOT
+from app.config import BINDS, ROOT, prefix
 from app.db import db
 
 blueprint = Blueprint("health", __name__)
-VERSIONS = ROOT / "migrations" / "versions"
+TIMEOUT = 2  # seconds until a database that does not answer is unreachable
+# One thread for each: while a database hangs, no more than one connection hangs with it.
+waiters = {bind: ThreadPoolExecutor(1, "health") for bind in (None, *BINDS)}
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where the database is, compared with the code: ready, behind, ahead or unreachable."""
+    """Where a database is, compared with the code.
+
+    `status` is ready, behind, ahead (a revision newer than this code), unknown (any other that is
+    not in this code) or unreachable.
+    """
 
     status: str
     current: tuple[str, ...] = ()  # the database's revision; two where branches are not merged
     reason: str = ""
 
 
-def migration_status() -> Status:
-    """Compare the database's revision with the code's head, without waiting for any lock."""
+def migration_status(bind: str | None = None) -> Status:
+    """Compare a database's revision with the code's head, without a lock, in limited time."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    question = waiters[bind].submit(current_revisions, app, bind)
     try:
-        context = MigrationContext.configure(db.session.connection())
-        current = context.get_current_heads()
-    except SQLAlchemyError as error:
-        current_app.logger.warning("The database cannot be reached: %s", error)
-        return Status("unreachable", (), "the database of DATABASE_URL does not answer")
-    revisions = script_directory()
-    if set(current) == set(revisions.get_heads()):
+        current = question.result(TIMEOUT)
+    except (SQLAlchemyError, TimeoutError) as error:
+        question.cancel()
+        name = f"{prefix(bind)}DATABASE_URL"
+        app.logger.warning("The database of %s cannot be reached: %s", name, error)
+        return Status("unreachable", (), f"the database of {name} does not answer")
+    return compare(current, script_directory(bind), f"alembic -n {bind}" if bind else "alembic")
+
+
+def current_revisions(app: Flask, bind: str | None) -> tuple[str, ...]:
+    """Return what the database's version table holds."""
+    with app.app_context():
+        connection = db.session.connection(bind_arguments={"bind": db.engines[bind]})
+        return MigrationContext.configure(connection).get_current_heads()
+
+
+def compare(current: tuple[str, ...], revisions: ScriptDirectory, alembic: str) -> Status:
+    heads = revisions.get_heads()
+    if set(current) == set(heads):
         return Status("ready", current)
-    if set(current) <= {script.revision for script in revisions.walk_revisions()}:
-        return Status("behind", current, "the code has newer revisions; run: alembic upgrade head")
-    return Status("ahead", current, "its revision is not in this code: deploy newer code")
+    if not (foreign := set(current) - {script.revision for script in revisions.walk_revisions()}):
+        return Status("behind", current, f"the code has newer ones; run: {alembic} upgrade head")
+    if all(made_at(revision) > max(map(made_at, heads), default="") for revision in foreign):
+        return Status("ahead", current, "its revision is newer than this code: deploy newer code")
+    return Status(
+        "unknown", current, "its revision is not in this code: is it another service's database?"
+    )
 
 
-def script_directory() -> ScriptDirectory:
-    """Return the code's revisions, read again when a file was added or removed."""
-    return read_revisions(VERSIONS.stat().st_mtime_ns)
+def made_at(revision: str) -> str:
+    """Return the time that an id begins with, or an empty text."""
+    return revision[:14] if revision[:14].isdecimal() and len(revision) > 14 else ""
 
 
-@lru_cache(maxsize=1)
-def read_revisions(_changed: int) -> ScriptDirectory:
-    return ScriptDirectory.from_config(AlembicConfig(ROOT / "alembic.ini"))
+def script_directory(bind: str | None = None) -> ScriptDirectory:
+    """Return a database's revisions, read again when a file was added or removed."""
+    folder = ROOT / "migrations" / (bind or "versions")
+    return read_revisions(bind, folder.stat().st_mtime_ns if folder.is_dir() else 0)
+
+
+@lru_cache(maxsize=len(BINDS) + 1)
+def read_revisions(bind: str | None, _changed: int) -> ScriptDirectory:
+    config = AlembicConfig(ROOT / "alembic.ini", ini_section=bind or "alembic")
+    return ScriptDirectory.from_config(config)
 
 
 @blueprint.get("/healthz")
@@ -60,6 +92,8 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Answer 200 when the database is at the code's head, else 503 with the reason."""
-    found = migration_status()
-    return vars(found), 200 if found.status == "ready" else 503
+    """Answer 200 when every database is at the code's head, else 503 with the reason."""
+    found = {bind or "main": migration_status(bind) for bind in (None, *BINDS)}
+    worst = next((status for status in found.values() if status.status != "ready"), found["main"])
+    answer = {**vars(worst), "databases": found} if BINDS else vars(worst)
+    return answer, 200 if worst.status == "ready" else 503

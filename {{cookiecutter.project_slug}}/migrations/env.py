@@ -4,20 +4,21 @@ from alembic import context
 
 from alembic_support import autogenerate
 from alembic_support.attempts import attempts
-from alembic_support.connection import connect, database_options, settings_for
-from app.db import db, import_all
+from alembic_support.connection import bind_of, connect, database_options, settings_for
+from app.db import db
 
 config = context.config
+bind = bind_of(config)  # None, or that of `alembic -n <bind>`
 settings = settings_for(config)
-import_all("models")
-target_metadata = db.metadata
-options = database_options(settings.SQLALCHEMY_DATABASE_URI) | autogenerate.options()
+url, _ = settings.databases[bind]
+target_metadata = db.metadatas[bind]  # db.metadata, when it is not a bind's
+options = database_options(url) | autogenerate.options()
 
 
 def run_migrations_offline() -> None:
     """Write the SQL to stdout; neither a connection nor a driver is needed."""
     context.configure(
-        url=settings.SQLALCHEMY_DATABASE_URI,
+        url=url,
         target_metadata=target_metadata,
         literal_binds=True,
         dialect_opts={"paramstyle": "named"},

@@ -1,10 +1,16 @@
+<%!
+    import re
+%>\
 <%
     # A message is anybody's text: it must neither end the docstring nor be read as escapes.
     text = message.encode("utf-8", "replace").decode().replace("\\", "\\\\").replace('"""', '\\"""')
+    # An id that was not given begins with its time: /readyz tells newer code from other code by it.
+    made = create_date.strftime("%Y%m%d%H%M%S")
+    identifier = f"{made}_{up_revision}" if re.fullmatch("[0-9a-f]{12}", up_revision) else up_revision
 %>\
 """${"\n".join("".join(filter(str.isprintable, line)).rstrip() for line in text.splitlines()).strip()}
 
-Revision ID: ${up_revision}
+Revision ID: ${identifier}
 Revises:${" " if down_revision else ""}${down_revision | comma,n}
 Create Date: ${create_date}
 """
@@ -13,7 +19,7 @@ import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
 
-revision = ${repr(up_revision)}
+revision = ${repr(identifier)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from flask.testing import FlaskClient
 from alembic_support.connection import migration_engine
 from alembic_support.scratch import scratch_database
 from app import create_app
-from app.config import ROOT, Config, load_config
+from app.config import BINDS, ROOT, Config, load_config, prefix
 from app.db import db
-from app.health import VERSIONS
+from app.health import read_revisions, script_directory
 from app.url import is_sqlite
 
 if (environment := os.environ.get("APP_ENV")) in ("staging", "production"):
@@ -26,65 +27,89 @@ if (environment := os.environ.get("APP_ENV")) in ("staging", "production"):
 
 
 @pytest.fixture(scope="session")
-def config() -> Iterator[Config]:
-    """The testing configuration, on a new database beside the one of DATABASE_URL."""
-    config = load_config("testing")
+def addresses() -> Iterator[dict[str, str]]:
+    """The variables that name new databases, beside those of DATABASE_URL and of the binds."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    with scratch_database(config.SQLALCHEMY_DATABASE_URI, f"test_{worker}") as url:
-        config.SQLALCHEMY_DATABASE_URI = url
-        yield config
+    with ExitStack() as stack:
+        found = {}
+        for bind, (url, _) in load_config("testing").databases.items():
+            scratch = stack.enter_context(scratch_database(url, f"test_{worker}"))
+            found[f"{prefix(bind)}DATABASE_URL"] = scratch.render_as_string(hide_password=False)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def config(addresses: dict[str, str]) -> Config:
+    """The testing configuration, on databases of the tests' own."""
+    return load_config("testing", addresses)
+
+
+@pytest.fixture(params=[None, *BINDS], ids=lambda bind: bind or "main")
+def bind(request: pytest.FixtureRequest) -> str | None:
+    """Each database in turn: the main one is None."""
+    name: str | None = request.param
+    return name
 
 
 @pytest.fixture
-def alembic_config(config: Config) -> Iterator[AlembicConfig]:
+def alembic_config(config: Config, bind: str | None) -> Iterator[AlembicConfig]:
     """Alembic's own configuration, with a connection to another new and empty database."""
+    url, options = config.databases[bind]
     with (
-        scratch_database(config.SQLALCHEMY_DATABASE_URI, "migrations") as url,
-        migration_engine(url, config.SQLALCHEMY_ENGINE_OPTIONS).connect() as connection,
+        scratch_database(url, "migrations") as url,
+        migration_engine(url, options).connect() as connection,
     ):
-        yield AlembicConfig(ROOT / "alembic.ini", attributes={"connection": connection})
+        yield alembic_ini(bind, connection)
+
+
+def alembic_ini(bind: str | None, connection: sa.Connection) -> AlembicConfig:
+    section, attributes = bind or "alembic", {"connection": connection}
+    return AlembicConfig(ROOT / "alembic.ini", ini_section=section, attributes=attributes)
 
 
 @pytest.fixture(scope="session")
 def service(config: Config) -> Iterator[Flask]:
-    """The service, on a database at head; tests take `app`, which is rolled back."""
-    url, options = config.SQLALCHEMY_DATABASE_URI, config.SQLALCHEMY_ENGINE_OPTIONS
-    with migration_engine(url, options).connect() as connection:
-        attributes = {"connection": connection}
-        command.upgrade(AlembicConfig(ROOT / "alembic.ini", attributes=attributes), "head")
-        connection.commit()
+    """The service, on databases at head; tests take `app`, which is rolled back."""
+    for bind, database in config.databases.items():
+        with migration_engine(*database).connect() as connection:
+            command.upgrade(alembic_ini(bind, connection), "head")
+            connection.commit()
     service = create_app(config)
     with service.app_context():
-        engine = db.engine
-    if is_sqlite(url):  # its driver begins only before a write, too late for savepoints
-        sa.event.listen(engine, "connect", lambda c, _: setattr(c, "isolation_level", None))
-        sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
+        engines = db.engines.values()
+    for engine in engines:
+        if is_sqlite(engine.url):  # its driver begins only before a write, too late for savepoints
+            sa.event.listen(engine, "connect", lambda c, _: setattr(c, "isolation_level", None))
+            sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
     yield service
-    engine.dispose()
+    for engine in engines:
+        engine.dispose()
 
 
 @pytest.fixture
 def app(service: Flask) -> Iterator[Flask]:
-    """The service; whatever a test does to the database is undone, also what was committed."""
+    """The service; whatever a test does to its databases is undone, also what was committed."""
     with service.app_context():
         engines: Any = db.engines
-    engine = engines[None]
-    with engine.connect() as connection:
-        transaction = connection.begin()
-        connection.begin_nested()  # a session that joins here commits to savepoints
-        engines[None] = connection
+    originals = dict(engines)
+    with ExitStack() as stack:
+        for bind, engine in originals.items():
+            connection = stack.enter_context(engine.connect())
+            stack.callback(connection.begin().rollback)
+            connection.begin_nested()  # a session that joins here commits to savepoints
+            engines[bind] = connection
         yield service
-        engines[None] = engine
-        transaction.rollback()
+        engines.update(originals)
 
 
 @pytest.fixture
 def newer_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The code has one revision more than the tests' database."""
-    locations = [str(VERSIONS), str(tmp_path)]
-    script = ScriptDirectory(str(ROOT / "migrations"), version_locations=locations)
+    versions = script_directory().versions
+    script = ScriptDirectory(str(ROOT / "migrations"), version_locations=[versions, str(tmp_path)])
     script.generate_revision("newer", "Newer", head="head", version_path=str(tmp_path))
-    monkeypatch.setattr("app.health.read_revisions", lambda _: script)
+    read = read_revisions
+    monkeypatch.setattr("app.health.read_revisions", lambda *key: read(*key) if key[0] else script)
 
 
 @pytest.fixture

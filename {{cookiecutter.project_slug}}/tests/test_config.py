@@ -1,9 +1,14 @@
 import pytest
 
-from app.config import ENVIRONMENTS, ROOT, ConfigError, Development, Production, load_config
+from app.config import BINDS, ENVIRONMENTS, ROOT, ConfigError, Development, Production, load_config
 from app.url import describe
 
 GOOD = {"DATABASE_URL": "postgresql://me:secret@db/shop", "SECRET_KEY": "k" * 32}
+
+
+@pytest.fixture(autouse=True)
+def _one_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.config.BINDS", ())
 
 
 @pytest.mark.parametrize(
@@ -88,6 +93,18 @@ def test_engine_options_join_the_defaults() -> None:
     }
 
 
+def test_a_further_database_has_variables_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.config.BINDS", ("analytics",))
+
+    with pytest.raises(ConfigError, match="ANALYTICS_DATABASE_URL is not set"):
+        Development(GOOD)
+    with pytest.raises(ConfigError, match="ANALYTICS_DATABASE_URL is the database of DATABASE_URL"):
+        Development(GOOD | {"ANALYTICS_DATABASE_URL": GOOD["DATABASE_URL"]})
+
+    config = Development(GOOD | {"ANALYTICS_DATABASE_URL": "mysql://me@db/analytics"})
+    assert config.SQLALCHEMY_BINDS["analytics"]["url"].database == "analytics"
+
+
 def test_an_unknown_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ENV", "prod")
 
@@ -95,12 +112,15 @@ def test_an_unknown_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         load_config()
 
 
-def test_the_example_lists_every_variable_read_and_no_other() -> None:
+def test_the_example_lists_every_variable_read_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Recorder(dict[str, str]):
         def get(self, key: str, default: object = None) -> None:  # type: ignore[override]
             read.add(key)
 
     read = {"APP_ENV"}
+    monkeypatch.setattr("app.config.BINDS", BINDS)
     with pytest.raises(ConfigError):
         Production(Recorder())
 

@@ -4,7 +4,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.config import Development
+from app.config import BINDS, load_config, prefix
 from app.db import db
 from app.health import script_directory
 
@@ -29,21 +29,26 @@ def test_not_ready_when_the_database_is_behind(client: FlaskClient) -> None:
     assert "alembic upgrade head" in answer.get_json()["reason"]
 
 
-def test_not_ready_when_the_database_is_ahead(app: Flask, client: FlaskClient) -> None:
+@pytest.mark.parametrize(
+    ("revision", "status"), [("99991231235959_3632c1f107b5", "ahead"), ("3632c1f107b5", "unknown")]
+)
+def test_not_ready_at_a_revision_of_other_code(
+    app: Flask, client: FlaskClient, revision: str, status: str
+) -> None:
     with app.app_context():
         db.session.execute(sa.text("DELETE FROM alembic_version"))
-        db.session.execute(sa.text("INSERT INTO alembic_version VALUES ('of_newer_code')"))
+        db.session.execute(sa.text(f"INSERT INTO alembic_version VALUES ('{revision}')"))  # noqa: S608
         db.session.commit()
 
     answer = client.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.get_json()["status"] == "ahead"
+    assert answer.get_json()["status"] == status
 
 
 def test_alive_but_not_ready_when_the_database_is_unreachable() -> None:
-    url = "sqlite:////no/such/folder/file.db"
-    client = create_app(Development({"DATABASE_URL": url})).test_client()
+    gone = {f"{prefix(bind)}DATABASE_URL": f"sqlite:////no/{bind}.db" for bind in (None, *BINDS)}
+    client = create_app(load_config("testing", gone)).test_client()
 
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503

@@ -37,23 +37,23 @@ def schema(config: AlembicConfig) -> dict[str, str]:
     return {key: text for key, text in found.items() if not key.startswith("alembic_version ")}
 
 
-def test_there_is_one_head() -> None:
-    heads = script_directory().get_heads()
+def test_there_is_one_head(bind: str | None) -> None:
+    heads = script_directory(bind).get_heads()
 
     assert len(heads) <= 1, f"join the heads {heads}: alembic merge heads"
 
 
-def test_each_revision_stands_alone() -> None:
-    for script in script_directory().walk_revisions():
+def test_each_revision_stands_alone(bind: str | None) -> None:
+    for script in script_directory(bind).walk_revisions():
         found = BORROWED.search(Path(script.path).read_text("utf-8"))
         assert not found, f"{script.path}: {found[0].strip()!r} will change, write out what it is"
         assert len(script.revision) <= 32, f"{script.path}: shorten its id to 32 characters"
 
 
-def test_nothing_is_left_to_decide() -> None:
+def test_nothing_is_left_to_decide(bind: str | None) -> None:
     left = [
         f"{script.path}: {line.strip()}"
-        for script in script_directory().walk_revisions()
+        for script in script_directory(bind).walk_revisions()
         for line in Path(script.path).read_text("utf-8").splitlines()
         if "# TODO" in line
     ]
@@ -76,8 +76,10 @@ def test_models_and_migrations_agree(alembic_config: AlembicConfig) -> None:
         pytest.fail(f"{error}\nRun: alembic revision --autogenerate -m 'What changed'")
 
 
-def test_every_downgrade_undoes_its_upgrade(alembic_config: AlembicConfig) -> None:
-    newest = list(script_directory().walk_revisions())[:NEWEST]
+def test_every_downgrade_undoes_its_upgrade(
+    alembic_config: AlembicConfig, bind: str | None
+) -> None:
+    newest = list(script_directory(bind).walk_revisions())[:NEWEST]
     if newest and newest[-1].down_revision:
         command.upgrade(alembic_config, f"{newest[-1].revision}-1")
     for script in reversed(newest):

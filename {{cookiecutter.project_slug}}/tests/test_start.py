@@ -6,20 +6,20 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.config import ENVIRONMENTS, Development
+from app.config import BINDS, ENVIRONMENTS, load_config, prefix
 from app.db import db
 
 KEY = "k" * 32
 
 
 @pytest.fixture
-def development(service: Flask) -> Iterator[FlaskClient]:
-    """A client of the service as in development, on the tests' database."""
-    url = service.config["SQLALCHEMY_DATABASE_URI"].render_as_string(hide_password=False)
-    app = create_app(Development({"DATABASE_URL": url}))
+def development(service: Flask, addresses: dict[str, str]) -> Iterator[FlaskClient]:
+    """A client of the service as in development, on the tests' databases at head."""
+    app = create_app(load_config("development", addresses))
     yield app.test_client()
     with app.app_context():
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 def test_it_shows_where_the_database_is(development: FlaskClient) -> None:
@@ -52,7 +52,10 @@ def test_a_view_says_when_the_database_is_behind(development: FlaskClient) -> No
 
 @pytest.mark.parametrize("name", sorted(set(ENVIRONMENTS) - {"development"}))
 def test_it_exists_in_development_only(name: str, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'some.db'}"
-    config = ENVIRONMENTS[name]({"DATABASE_URL": url, "SECRET_KEY": KEY})
+    given = {
+        f"{prefix(bind)}DATABASE_URL": f"sqlite:///{tmp_path / f'{bind}.db'}"
+        for bind in (None, *BINDS)
+    }
+    config = load_config(name, {**given, "SECRET_KEY": KEY})
 
     assert create_app(config).test_client().get("/").status_code == 404

@@ -3,11 +3,11 @@
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import context as current
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
 from alembic_support.thorough.facts import connected
-from app.db import db
 
 
 def with_keys(context: MigrationContext, op: ops.ModifyTableOps, upgrade: bool) -> list[Any]:
@@ -48,7 +48,7 @@ def implicit(inspector: Any, table: str, key: Any, there: bool) -> bool:
     """Tell whether a foreign key has an index that MariaDB made for it."""
     if there:
         return key.name in {index["name"] for index in inspector.get_indexes(table)}
-    if (model := db.metadata.tables.get(table)) is None:
+    if (model := current.get_context().opts["target_metadata"].tables.get(table)) is None:
         return False
     kinds = sa.UniqueConstraint | sa.PrimaryKeyConstraint
     sets = [index.columns for index in model.indexes]

@@ -11,7 +11,6 @@ from sqlalchemy.schema import CreateIndex
 
 from alembic_support.thorough.compare import index_of
 from alembic_support.thorough.facts import connected
-from app.db import db
 
 PLAIN = re.compile(r"""[^(]*\(("[^"]*"|\w+)(, ("[^"]*"|\w+))*\)( WHERE .*)?""")
 LOST = {
@@ -58,7 +57,7 @@ def rebuilt(context: MigrationContext, op: Any, upgrade: bool) -> list[Any]:
     """Take odd indexes and computed columns out of the way of a rebuild, and put them back."""
     if not isinstance(op, ops.ModifyTableOps):
         return [op]
-    table = db.metadata.tables.get(op.table_name)
+    table = context.opts["target_metadata"].tables.get(op.table_name)
     if upgrade and sa.inspect(connected(context)).has_table(op.table_name):
         table = sa.Table(op.table_name, sa.MetaData(), autoload_with=connected(context))
     drops: list[Any] = [c for c in op.ops if isinstance(c, ops.DropIndexOp) and odd(c)]

@@ -1,6 +1,6 @@
 """Create note
 
-Revision ID: 3632c1f107b5
+Revision ID: 20261122090000_3632c1f107b5
 Revises:
 Create Date: 2026-11-22 09:00:00+00:00
 """
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-revision = "3632c1f107b5"
+revision = "20261122090000_3632c1f107b5"
 down_revision = None
 
 
