@@ -201,7 +201,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 def get(address: str) -> tuple[int, Any]:
     try:
-        with urlopen(address) as answer:  # noqa: S310 (always loopback)
+        with urlopen(address, timeout=30) as answer:  # noqa: S310 (always loopback)
             status, text = answer.status, answer.read().decode()
     except HTTPError as error:
         status, text = error.code, error.read().decode()
