@@ -247,7 +247,7 @@ def test_every_file_names_the_same_database(
     ("given", "problems"),
     [
         ({}, []),
-        ({"APP_ENV": "production"}, ["SECRET_KEY", "DATABASE_URL"]),
+        ({"APP_ENV": "production"}, ["DATABASE_URL", "SECRET_KEY"]),
         ({"APP_ENV": "production", "SECRET_KEY": SECRET, "DATABASE_PASSWORD": "s3cret"}, []),
     ],
     ids=["nothing", "strict-nothing", "strict-complete"],
