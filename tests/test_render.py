@@ -24,11 +24,11 @@ ALWAYS = """
     app/notes/models.py app/notes/views.py app/templates/start.html
     alembic_support/attempts.py alembic_support/autogenerate.py alembic_support/cli.py
     alembic_support/connection.py alembic_support/journal.py alembic_support/lock.py
-    alembic_support/scratch.py
-    migrations/env.py migrations/script.py.mako
+    alembic_support/review.py alembic_support/scratch.py
+    migrations/env.py migrations/script.py.mako migrations/versions/README.md
     migrations/versions/20261122090000_3632c1f107b5_create_note.py
-    tests/conftest.py tests/test_config.py tests/test_health.py tests/test_migrations.py
-    tests/test_notes.py tests/test_start.py
+    tests/conftest.py tests/test_config.py tests/test_health.py tests/test_history.py
+    tests/test_migrations.py tests/test_notes.py tests/test_start.py
 """
 # Each choice at least once, and each pair of choices that could meet in a file.
 CASES = [

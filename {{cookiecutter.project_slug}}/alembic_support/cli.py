@@ -21,7 +21,7 @@ DEFAULTS = {
 
 
 # What is asked of every database, where BINDS of app/config.py names more than one.
-EACH = {"branches", "check", "current", "heads", "history", "upgrade"}
+EACH = {"branches", "check", "current", "draw", "heads", "history", "sql", "upgrade"}
 
 
 @click.command(
@@ -55,8 +55,12 @@ def run(words: list[str]) -> int:
 
 
 def command_line() -> CommandLine:
-    """Return Alembic's command line, with the defaults that Flask-Migrate has."""
+    """Return Alembic's command line, with two commands more and Flask-Migrate's defaults."""
+    from alembic_support import review  # which imports the app
+
     cli = CommandLine(prog="flask db")
+    for command in (review.draw, review.sql):
+        cli.register_command(command)
     for name, default in DEFAULTS.items():
         for action in cli.subparsers.choices[name]._actions:
             if not action.option_strings:
