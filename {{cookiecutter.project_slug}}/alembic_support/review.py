@@ -96,7 +96,7 @@ def graph(script: ScriptDirectory) -> Iterator[str]:
     """Yield the lines of a Mermaid flowchart of the newest revisions, the oldest at the bottom."""
     yield "flowchart BT"
     every = list(script.walk_revisions())
-    names = {revision.revision: f"r_{word(revision.revision)}" for revision in every[:NEWEST]}
+    names = {revision.revision: word(f"r_{revision.revision}") for revision in every[:NEWEST]}
     if len(every) > NEWEST:
         yield f'    older(["{len(every) - NEWEST} older"])'
     for revision in every[:NEWEST]:
