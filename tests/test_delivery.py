@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -263,33 +264,134 @@ def test_compose_starts_as_it_is_and_is_strict_where_told(
     assert re.findall(r"^  - (\w+)", said, re.M) == problems
 
 
+CHECKS = [
+    *["uv run ruff check .", "uv run ruff format --check .", "uv run mypy"],
+    *["uv run flask db upgrade", "uv run flask db check", "uv run pytest -n auto"],
+]
+
+
 def test_both_kinds_of_ci_run_the_same_commands(
     github_job: dict[str, Any], gitlab_job: dict[str, Any]
 ) -> None:
-    assert commands(github_job) == commands(gitlab_job)
+    """Save those that show the SQL of what a branch adds, which are run below."""
+    always = [step for step in github_job["steps"] if "if" not in step]
+    wanted = ['pip install "uv>=0.13,<0.14"', "uv sync", *CHECKS]
+    assert commands({"steps": always}) == wanted
+    assert [command for command in commands(gitlab_job) if command in wanted] == wanted
 
 
-def test_the_commands_of_ci_pass(
-    run: Run,
-    service: Path,
-    github_job: dict[str, Any],
-    address: str,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """All but the first two, which install what this environment already has."""
-    installs, checks = commands(github_job)[:2], commands(github_job)[2:]
-    assert installs == ['pip install "uv>=0.13,<0.14"', "uv sync"]
-    assert checks == [
-        *["uv run ruff check .", "uv run ruff format --check .", "uv run mypy"],
-        *["uv run alembic upgrade head", "uv run alembic check", "uv run pytest"],
-    ]
-    folder = shutil.copytree(service, tmp_path / "my-service")
-    (folder / ".env").unlink()  # a fresh clone has none
+@pytest.fixture
+def shell(run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Run lines in bash as CI does; `uv run` uses what this environment already has."""
+    uv = tmp_path / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text('#!/bin/sh\ntest "$1" = run && shift && exec "$@"\n', "utf-8")
+    uv.chmod(0o755)
     cache = str(tmp_path_factory.getbasetemp() / "mypy")  # the libraries are read once
-    for command in checks:
-        words = command.removeprefix("uv run ").split()
-        run(words, folder, CI="true", DATABASE_URL=address, MYPY_CACHE_DIR=cache)
+
+    def shell(lines: str, cwd: Path, **variables: str) -> str:
+        path = (
+            f"{uv.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        )
+        variables |= {"CI": "true", "MYPY_CACHE_DIR": cache, "PATH": path}
+        return run(["bash", "-e", "-c", lines], cwd, **variables)
+
+    return shell
+
+
+@pytest.fixture
+def origin(service: Path, shell: Callable[..., str], address: str, tmp_path: Path) -> Path:
+    """A repository with a branch that adds a revision, and its merge with what main is by now."""
+    folder = shutil.copytree(service, tmp_path / "origin")
+    model = "    id: Mapped[int] = mapped_column(primary_key=True)\n    name: Mapped[str]\n"
+    if "mariadb" in address:
+        model = model.replace("[str]", "[str] = mapped_column(sa.String(100))")
+    imports = "import sqlalchemy as sa\nfrom sqlalchemy.orm import Mapped, mapped_column\n"
+    imports = imports if "sa." in model else imports.partition("\n")[2]
+    (folder / "app/things").mkdir()
+    (folder / "app/things/models.py").write_text(
+        f"{imports}\nfrom app.db import db\n\n\nclass Thing(db.Model):\n{model}", "utf-8"
+    )
+    lines = """
+        test -d .git || git init --quiet
+        git checkout --quiet -B main
+        git add --all
+        git rm --quiet -r --cached app/things
+        git commit --quiet --message Start
+        git checkout --quiet -b branch
+        alembic revision --autogenerate -m "Add things"
+        git add --all
+        git commit --quiet --message Branch
+        git checkout --quiet main
+        git commit --quiet --allow-empty --message "Main goes on"
+        git checkout --quiet --detach
+        git merge --quiet --no-ff branch
+        git update-ref refs/pull/1/merge HEAD
+        git checkout --quiet main
+    """
+    shell(lines, folder, DATABASE_URL=address)
+    return folder
+
+
+def seen(sql: str) -> None:
+    """The SQL is that of the branch alone."""
+    assert re.search(r"^-- main: \d{14}_\w{12} -> \d{14}_\w{12}$", sql, re.M), sql
+    assert "CREATE TABLE thing" in sql
+    assert "CREATE TABLE note" not in sql
+
+
+def test_github_shows_what_a_pull_request_adds(
+    shell: Callable[..., str],
+    github_job: dict[str, Any],
+    origin: Path,
+    address: str,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    """All but the first two commands, which install; the checkout is as shallow as theirs."""
+    depth = github_job["steps"][0]["with"]["fetch-depth"]
+    folder, summary = tmp_path / "my-service", tmp_path / "summary"
+    fetch = f"git fetch --quiet --depth={depth} 'file://{origin}' refs/pull/1/merge"
+    shell(f"git init --quiet {folder}", tmp_path)
+    shell(f"{fetch}; git checkout --quiet FETCH_HEAD", folder)
+    sha = shell("git rev-parse HEAD", folder).strip()
+    given = {"DATABASE_URL": address, "GITHUB_SHA": sha, "GITHUB_STEP_SUMMARY": str(summary)}
+
+    for command in commands(github_job)[2:]:
+        shell(command, folder, **given)
+
+    text = summary.read_text("utf-8")
+    seen(text)
+    assert text.startswith("```sql\n")
+    assert text.count("```") == (4 if database == "postgresql" else 2)
+    if database == "postgresql":
+        assert "warning[prefer-identity]: " in text
+        assert "timeout" not in text
+        assert "\x1b" not in text
+    conditions = [step["if"] for step in github_job["steps"] if "if" in step]
+    assert set(conditions) == {"github.event_name == 'pull_request'"}
+
+
+def test_gitlab_shows_what_a_branch_adds(
+    shell: Callable[..., str],
+    gitlab_job: dict[str, Any],
+    origin: Path,
+    address: str,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "my-service"
+    shell(f"git clone --quiet --branch=branch 'file://{origin}' {folder}", tmp_path)
+    shell("git checkout --quiet --detach", folder)
+    sha = shell("git rev-parse HEAD", folder).strip()
+    given = {"DATABASE_URL": address, "CI_COMMIT_SHA": sha, "CI_DEFAULT_BRANCH": "main"}
+
+    said = shell("\n".join(commands(gitlab_job)[2:]), folder, **given)
+
+    seen((folder / gitlab_job["artifacts"]["paths"][0]).read_text("utf-8"))
+    assert ("prefer-identity" in said) is (database == "postgresql")
+    assert gitlab_job["variables"]["GIT_DEPTH"] == "0"
+    assert not gitlab_job["image"].endswith("-slim"), "it has no git"
 
 
 @contextmanager

@@ -45,7 +45,8 @@ def sql(config: AlembicConfig) -> None:
     current, url = found
     if set(current) == set(script.get_heads()):
         return tell(f"Nothing is pending: the database is at {', '.join(current) or 'its start'}.")
-    print(f"-- From {', '.join(current) or 'an empty database'} to {script.get_current_head()}")
+    start = ", ".join(current) or "empty"
+    print(f"-- {bind_of(config) or 'main'}: {start} -> {script.get_current_head()}")
     if is_sqlite(url):
         return print(*recorded(config, url, current), sep="\n")
     config.attributes["connection"] = None  # the database was announced already
