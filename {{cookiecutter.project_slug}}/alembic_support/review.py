@@ -144,7 +144,7 @@ def is_unique(columns: Iterable[sa.Column[Any]]) -> bool:
 def escape(text: str) -> str:
     """Return a text as Mermaid takes it between quotation marks: anybody may have written it."""
     kept = filter(str.isprintable, text)
-    return "".join(c if c.isalnum() or c == " " else f"#{ord(c)};" for c in kept)
+    return "".join(c if c.isalnum() or c in " ,_" else f"#{ord(c)};" for c in kept)
 
 
 def word(text: str) -> str:
