@@ -289,12 +289,12 @@ def shell(run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
     uv.chmod(0o755)
     cache = str(tmp_path_factory.getbasetemp() / "mypy")  # the libraries are read once
 
-    def shell(lines: str, cwd: Path, **variables: str) -> str:
+    def shell(lines: str, cwd: Path, options: str = "-eo pipefail", **variables: str) -> str:
         path = (
             f"{uv.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         )
         variables |= {"CI": "true", "MYPY_CACHE_DIR": cache, "PATH": path}
-        return run(["bash", "-e", "-c", lines], cwd, **variables)
+        return run(["bash", *options.split(), "-c", lines], cwd, **variables)
 
     return shell
 
@@ -357,8 +357,9 @@ def test_github_shows_what_a_pull_request_adds(
     sha = shell("git rev-parse HEAD", folder).strip()
     given = {"DATABASE_URL": address, "GITHUB_SHA": sha, "GITHUB_STEP_SUMMARY": str(summary)}
 
-    for command in commands(github_job)[2:]:
-        shell(command, folder, **given)
+    for step in [step for step in github_job["steps"] if "run" in step][2:]:
+        options = "-eo pipefail" if step.get("shell") == "bash" else "-e"  # as their runner does
+        shell(step["run"], folder, options, **given)
 
     text = summary.read_text("utf-8")
     seen(text)
