@@ -14,13 +14,17 @@ from pathlib import Path
 import pytest
 from support import DATABASES, server
 
-from benchmarks import commands
+from benchmarks import commands, growth, isolation, serving
 from benchmarks.measure import HEAD, Lab
 
 BENCHMARKS = {
     1: commands.render,
     2: commands.first_answer,
     3: commands.current,
+    4: isolation.isolation,
+    5: growth.growth,
+    6: growth.check,
+    7: serving.serving,
 }
 
 

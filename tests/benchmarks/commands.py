@@ -16,13 +16,16 @@ from benchmarks.measure import (
     execute,
     frozen,
     make_environment,
+    running,
     serving,
     side_by_side,
     tool,
 )
 
 FLASK_MIGRATE = next(
-    line for line in (HERE / "requirements.txt").read_text("utf-8").splitlines() if "migrate" in line
+    line
+    for line in (HERE / "requirements.txt").read_text("utf-8").splitlines()
+    if "migrate" in line
 )
 FLOOR_INI = """\
 [alembic]
@@ -30,7 +33,7 @@ script_location = %(here)s/migrations
 prepend_sys_path = .
 path_separator = os
 """
-FLOOR_ENV = '''\
+FLOOR_ENV = """\
 from alembic import context
 from single import app, db
 
@@ -38,7 +41,7 @@ with app.app_context(), db.engine.connect() as connection:
     context.configure(connection=connection, target_metadata=db.metadata, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
-'''
+"""
 
 
 def render(lab: Lab) -> list[Row]:
@@ -162,16 +165,18 @@ def current(lab: Lab) -> list[Row]:
     measured = side_by_side(
         lab.rounds(30),
         {
-            "ours": lambda: done(execute([ours, "current"], project)),
-            "imports": lambda: done(execute([python, "-c", imports], project)),
-            "peer": lambda: done(execute([*flask, "current"], folder, **url)),
+            "ours": running([ours, "current"], project),
+            "imports": running([python, "-c", imports], project),
+            "peer": running([*flask, "current"], folder, **url),
         },
     )
     return [
-        Row("3 alembic current", measured["ours"], f'python -c "{imports}"', measured["imports"], "<= 1.10"),
+        Row(
+            "3 alembic current",
+            measured["ours"],
+            f'python -c "{imports}"',
+            measured["imports"],
+            "<= 1.10",
+        ),
         Row("3 alembic current", measured["ours"], "flask db current", measured["peer"], "<= 1"),
     ]
-
-
-def done(_output: str) -> None:
-    """Have the seconds counted."""

@@ -88,6 +88,15 @@ def execute(command: list[str | Path], cwd: Path, **variables: str) -> str:
     return done.stdout
 
 
+def running(command: list[str | Path], cwd: Path, **variables: str) -> Contestant:
+    """Return a contestant that runs a command, and has its seconds counted."""
+
+    def run() -> None:
+        execute(command, cwd, **variables)
+
+    return run
+
+
 @contextmanager
 def serving(command: list[str | Path], cwd: Path, port: int, **variables: str) -> Iterator[None]:
     """Have a server run, from its first 200 of /readyz on."""
