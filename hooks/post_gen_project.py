@@ -6,12 +6,10 @@ What needs a network or a tool may fail without harm: a warning says what to run
 import json
 import os
 import re
-import secrets
 import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 # As JSON, an answer stays text, whatever it holds.
@@ -57,7 +55,7 @@ def write_env() -> None:
     if not Path(".env").exists():
         file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(file, "w", encoding="utf-8", newline="\n") as env:
-            env.write(text.replace(PLACEHOLDER, f"\nSECRET_KEY={secrets.token_hex()}\n"))
+            env.write(text.replace(PLACEHOLDER, f"\nSECRET_KEY={os.urandom(32).hex()}\n"))
 
 
 def start_repository() -> None:
@@ -120,8 +118,11 @@ def show(command: list[str]) -> str:
 def is_compared_by_cruft() -> bool:
     """Tell whether this is a throwaway rendering: `cruft update` compares two of them."""
     parent = Path.cwd().parent
-    throwaway = re.fullmatch(r"tmp\w{8}", parent.name) and "_commit" in ANSWERS
-    return bool(throwaway) and parent.parent.samefile(tempfile.gettempdir())
+    if "_commit" not in ANSWERS or not re.fullmatch(r"tmp\w{8}", parent.name):
+        return False
+    import tempfile  # here, for only cruft has to wait for it
+
+    return parent.parent.samefile(tempfile.gettempdir())
 
 
 def main() -> None:

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import shlex
-import subprocess
 import sys
 import unicodedata
 
@@ -39,6 +37,9 @@ def slugify(text: str) -> str:
 
 def command(answers: dict[str, str | bool]) -> str:
     """Return the command line that renders with these answers."""
+    import shlex  # here, for importing takes a good answer longer than being checked
+    import subprocess
+
     words = {name: as_word(value) for name, value in answers.items()}
     if "_commit" in ANSWERS:
         given = ["cruft", "create", ANSWERS["_template"], "--no-input"]
