@@ -24,7 +24,7 @@ BENCHMARKS = {
     4: isolation.isolation,
     5: growth.growth,
     6: growth.check,
-    7: serving.serving,
+    7: serving.requests,
 }
 
 

@@ -67,8 +67,8 @@ def side_by_side(rounds: int, contestants: dict[str, Contestant]) -> dict[str, l
             begin = time.perf_counter()
             own = contestants[name]()
             measured[name].append(time.perf_counter() - begin if own is None else own)
-            print(f"\r  round {number} of {rounds}: {name[:60]:60}", end="", file=sys.stderr)
-    print(file=sys.stderr)
+        latest = ", ".join(f"{name} {values[-1]:.3g}" for name, values in measured.items())
+        print(f"  {number}/{rounds}: {latest}", file=sys.stderr)
     return {name: values[1:] for name, values in measured.items()}
 
 

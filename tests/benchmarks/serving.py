@@ -1,8 +1,97 @@
-"""7: requests per second."""
+"""7: what the service answers in a second, under the production server and under others."""
 
-from benchmarks.measure import Lab, Row
+import json
+import os
+import re
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import sqlalchemy as sa
+from support import free_port
+
+from benchmarks.measure import HERE, Contestant, Lab, Row, execute, serving, side_by_side, tool
+
+CONNECTIONS, SECONDS = 4, 2.0
 
 
-def serving(lab: Lab) -> list[Row]:
-    """Requests per second."""
-    return []
+def requests(lab: Lab) -> list[Row]:
+    """Answers per second of the service, against one file of Flask; and under other servers."""
+    if os.name == "nt":
+        print("  gunicorn does not run on Windows: left out", file=sys.stderr)
+        return []
+    kind = "postgresql" if "postgresql" in lab.databases else lab.databases[0]
+    project = lab.render(database=kind)
+    shutil.copy2(HERE / "single.py", project)
+    with lab.database(kind) as url:
+        execute([tool(lab.service, "alembic"), "upgrade", "head"], project, DATABASE_URL=url)
+        fill(url)
+        return [*against_one_file(lab, project, url), *against_servers(lab, project, url)]
+
+
+def fill(url: str) -> None:
+    """Have a page of notes to list."""
+    note = "INSERT INTO note (title, body, created_at) VALUES ('Milk', 'Two bottles', '2030-01-02')"
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        for _ in range(20):
+            connection.execute(sa.text(note))
+
+
+def gunicorn(project: Path, app: str) -> list[str]:
+    """Return the command of the Dockerfile, for another application."""
+    found = re.findall(r"^CMD (\[.*\])$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    name, _, *options = json.loads(found[-1])
+    memory = "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else ""  # noqa: S108
+    kept = [word for word in options if "bind" not in word and "worker-tmp" not in word]
+    return [name, app, "--bind=127.0.0.1:PORT", *filter(None, [memory]), *kept]
+
+
+def against_one_file(lab: Lab, project: Path, url: str) -> list[Row]:
+    commands = {
+        "ours": gunicorn(project, "app:create_app()"),
+        "one file": gunicorn(project, "single:app"),
+    }
+    rows = []
+    for path in ("/notes", "/readyz"):
+        ours, single = answers(lab, lab.service, project, url, path, commands).values()
+        rows.append(Row(f"7 GET {path}", ours, "one file of Flask", single, ">= 0.95", "/s"))
+    return rows
+
+
+def against_servers(lab: Lab, project: Path, url: str) -> list[Row]:
+    common = ["--host=127.0.0.1", "--port=PORT"]
+    factory = ["--interface=wsgi", "--factory", "--blocking-threads=4", "--no-ws", "--access-log"]
+    commands = {
+        "gunicorn, as in the Dockerfile": gunicorn(project, "app:create_app()"),
+        "gunicorn, sync": ["gunicorn", "app:create_app()", "--bind=127.0.0.1:PORT"],
+        "granian": ["granian", *common, *factory, "app:create_app"],
+        "waitress": ["waitress-serve", *common, "--threads=4", "--call", "app:create_app"],
+    }
+    measured = answers(lab, lab.peer, project, url, "/notes", commands)
+    ours, *others = measured
+    return [Row(f"7 {ours}", measured[ours], name, measured[name], "", "/s") for name in others]
+
+
+def answers(
+    lab: Lab, environment: Path, project: Path, url: str, path: str, commands: dict[str, list[str]]
+) -> dict[str, list[float]]:
+    """Return the answers per second under each of these servers, in each round."""
+    variables = {"APP_ENV": "production", "DATABASE_URL": url, "SECRET_KEY": "k" * 64}
+    contestants: dict[str, Contestant] = {}
+    with ExitStack() as stack:
+        for name, (program, *words) in commands.items():
+            port = free_port()
+            given = [
+                tool(environment, program),
+                *(word.replace("PORT", str(port)) for word in words),
+            ]
+            stack.enter_context(serving(given, project, port, **variables))
+            contestants[name] = load(lab, port, path)
+        return side_by_side(lab.rounds(5), contestants)
+
+
+def load(lab: Lab, port: int, path: str) -> Contestant:
+    """Return what asks for a path as fast as it is answered, and counts."""
+    words = [str(port), path, str(CONNECTIONS), str(0.2 if lab.quick else SECONDS)]
+    return lambda: float(execute([sys.executable, HERE / "load.py", *words], lab.folder))
