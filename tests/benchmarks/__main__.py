@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
+from benchmarks import commands, first_answer, growth, isolation, serving
+from benchmarks.lab import Lab
+from benchmarks.measure import HEAD
 from support import DATABASES, server
-
-from benchmarks import commands, growth, isolation, serving
-from benchmarks.measure import HEAD, Lab
 
 BENCHMARKS = {
     1: commands.render,
-    2: commands.first_answer,
+    2: first_answer.first_answer,
     3: commands.current,
     4: isolation.isolation,
     5: growth.growth,

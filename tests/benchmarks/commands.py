@@ -1,47 +1,10 @@
-"""1 to 3: what a developer waits for, from the command to the answer."""
+"""1 and 3: what a developer waits for at each command."""
 
 import shutil
-import time
 from pathlib import Path
 
-from support import free_port
-
-from benchmarks.measure import (
-    HERE,
-    ROOT,
-    Contestant,
-    Lab,
-    Row,
-    cookiecutter,
-    execute,
-    frozen,
-    make_environment,
-    running,
-    serving,
-    side_by_side,
-    tool,
-)
-
-FLASK_MIGRATE = next(
-    line
-    for line in (HERE / "requirements.txt").read_text("utf-8").splitlines()
-    if "migrate" in line
-)
-FLOOR_INI = """\
-[alembic]
-script_location = %(here)s/migrations
-prepend_sys_path = .
-path_separator = os
-"""
-FLOOR_ENV = """\
-from alembic import context
-from single import app, db
-
-with app.app_context(), db.engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=db.metadata, render_as_batch=True)
-    with context.begin_transaction():
-        context.run_migrations()
-"""
+from benchmarks.lab import Lab, cookiecutter, tool
+from benchmarks.measure import HERE, ROOT, Row, execute, running, side_by_side
 
 
 def render(lab: Lab) -> list[Row]:
@@ -69,87 +32,6 @@ def template(lab: Lab, *files: Path) -> Path:
     return folder
 
 
-def first_answer(lab: Lab) -> list[Row]:
-    """From the command to the first 200 of /readyz, installing included; all downloads cached."""
-    packages: list[str] = []
-    steps: dict[str, Contestant] = {
-        "ours": lambda: ours(lab, packages),
-        "floor": lambda: floor(lab, packages),
-        "peer, pip": lambda: peer(lab, packages, None),
-    }
-    if uv := shutil.which("uv"):
-        steps["peer, uv"] = lambda: peer(lab, packages, uv)
-    measured = side_by_side(lab.rounds(4), steps)
-    rows = [
-        ("environment, upgrade, server", "floor", "<= 1.15"),
-        ("cookiecutter-flask's steps", "peer, pip", "<= 0.4"),
-        ("the same steps with uv", "peer, uv", ""),
-    ]
-    return [
-        Row("2 first answer", measured["ours"], against, measured[name], aim)
-        for against, name, aim in rows
-        if name in measured
-    ]
-
-
-def ours(lab: Lab, packages: list[str]) -> float:
-    """Return the seconds of the template's one command and of `flask run`; note what it installs."""
-    folder = lab.new()
-    begin = time.perf_counter()
-    cookiecutter(ROOT, folder)
-    project = folder / "my-service"
-    flask: list[str | Path] = ["uv", "run", "flask"]
-    if not shutil.which("uv"):
-        flask = [tool(project / ".venv", "flask")]
-    seconds = until_ready(begin, flask, project)
-    packages[:] = packages or frozen(project / ".venv")
-    return seconds
-
-
-def floor(lab: Lab, packages: list[str]) -> float:
-    """Return the seconds of a bare environment, one `alembic upgrade head` and the server."""
-    folder, environment = bare_project(lab), {"DATABASE_URL": "sqlite:///floor.db"}
-    begin = time.perf_counter()
-    make_environment(folder / ".venv", *packages)
-    execute([tool(folder / ".venv", "alembic"), "upgrade", "head"], folder, **environment)
-    flask = [tool(folder / ".venv", "flask"), "--app", "single"]
-    return until_ready(begin, flask, folder, **environment)
-
-
-def bare_project(lab: Lab) -> Path:
-    """Return a folder with the single-file service, Alembic's own files and our revisions."""
-    folder = lab.new()
-    shutil.copy2(HERE / "single.py", folder)
-    (folder / "alembic.ini").write_text(FLOOR_INI, "utf-8")
-    (folder / "migrations").mkdir()
-    (folder / "migrations" / "env.py").write_text(FLOOR_ENV, "utf-8")
-    shutil.copytree(lab.project / "migrations" / "versions", folder / "migrations" / "versions")
-    return folder
-
-
-def peer(lab: Lab, packages: list[str], uv: str | None) -> float:
-    """Return the seconds of cookiecutter-flask's README: render, install, init, migrate, upgrade."""
-    wanted = lab.new() / "requirements.txt"
-    wanted.write_text("\n".join([*packages, FLASK_MIGRATE]), "utf-8")
-    source, folder = template(lab, wanted, HERE / "single.py", HERE / "peer.py"), lab.new()
-    environment = {"DATABASE_URL": "sqlite:///peer.db", "FLASK_APP": "peer"}
-    begin = time.perf_counter()
-    cookiecutter(source, folder)
-    project = folder / "peer"
-    make_environment(project / ".venv", "-r", str(project / "requirements.txt"), uv=uv)
-    flask = tool(project / ".venv", "flask")
-    for step in ("init", "migrate", "upgrade"):
-        execute([flask, "db", step], project, **environment)
-    return until_ready(begin, [flask], project, **environment)
-
-
-def until_ready(begin: float, flask: list[str | Path], folder: Path, **variables: str) -> float:
-    """Return the seconds from `begin` to the first 200 of /readyz."""
-    port = free_port()
-    with serving([*flask, "run", "--port", str(port)], folder, port, **variables):
-        return time.perf_counter() - begin
-
-
 def current(lab: Lab) -> list[Row]:
     """`alembic current` against the imports that it needs, and against `flask db current`."""
     folder, project = lab.new(), lab.render()
@@ -163,7 +45,7 @@ def current(lab: Lab) -> list[Row]:
         execute([*flask, step], folder, **url)
     imports = "import flask_sqlalchemy, alembic.config"
     measured = side_by_side(
-        lab.rounds(30),
+        lab.rounds(20),
         {
             "ours": running([ours, "current"], project),
             "imports": running([python, "-c", imports], project),

@@ -1,9 +1,11 @@
 """5 and 6: what a project pays for its age: many revisions, many tables."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from statistics import median
 
-from benchmarks.measure import Lab, Row, execute, running, side_by_side, tool
+from benchmarks.lab import Lab, tool
+from benchmarks.measure import Contestant, Row, execute, running, side_by_side
 from benchmarks.tables import add_history, add_tables
 
 BARE_INI = """\
@@ -33,44 +35,41 @@ def growth(lab: Lab) -> list[Row]:
     """Seconds for each revision: of the project's migration tests, and of `upgrade head`."""
     rows = []
     for kind in lab.databases:
-        rows += each(lab, kind, "tests", lab.sizes(10, 100, 500))
-        rows += each(lab, kind, "upgrade", lab.sizes(10, 100, 1000))
+        few, some, many = lab.sizes(10, 100, 500)
+        cost = each(lab, kind, run_tests, (few, some, many))
+        rows += compare(f"5 migration tests, {kind}", cost, {some: "", many: "<= 1.2"}, few)
+        few, some, many = lab.sizes(10, 100, 1000)
+        cost = each(lab, kind, run_upgrade, (few, some, many))
+        # Ten are done in a blink, which nobody can measure: a hundred are what a thousand meets.
+        rows += compare(f"5 upgrade head, {kind}", cost, {few: "", many: "<= 1.2"}, some)
     return rows
 
 
-def each(lab: Lab, kind: str, what: str, sizes: tuple[int, ...]) -> list[Row]:
-    """Compare the seconds for one revision of many with those for one of few.
+def each(
+    lab: Lab, kind: str, run: Callable[[Lab, str, Path], None], sizes: tuple[int, ...]
+) -> dict[int, list[float]]:
+    """Return the milliseconds for one revision of so many.
 
-    The seconds of a project that has no revision to add are taken off: they are not the history's.
+    The time of a project without this history is taken off: imports, the start of pytest.
     """
     projects = {number: lab.render(database=kind) for number in (0, *sizes)}
     for number, project in projects.items():
         add_history(project, number)
-    run = {"tests": run_tests, "upgrade": run_upgrade}[what]
-    seconds = side_by_side(
-        lab.rounds(3 if sizes[-1] > 500 or what == "tests" else 3),
-        {
-            f"{kind} {what} {number}": lambda project=project: run(lab, kind, project)
-            for number, project in projects.items()
-        },
-    )
-    start = median(seconds[f"{kind} {what} 0"])
-    cost = {
-        number: [1000 * (s - start) / number for s in seconds[f"{kind} {what} {number}"]]
-        for number in sizes
+    contestants: dict[str, Contestant] = {
+        f"{kind}, {number}": partial(run, lab, kind, project)
+        for number, project in projects.items()
     }
-    few, *more = sizes
-    label = "migration tests" if what == "tests" else "upgrade head"
+    start, *seconds = side_by_side(lab.rounds(2), contestants, warm_up=0).values()
+    return {
+        number: [1000 * (value - min(start)) / number for value in values]
+        for number, values in zip(sizes, seconds, strict=True)
+    }
+
+
+def compare(what: str, cost: dict[int, list[float]], aims: dict[int, str], base: int) -> list[Row]:
     return [
-        Row(
-            f"5 {label}, {kind}, each of {many}",
-            cost[many],
-            f"each of {few}",
-            cost[few],
-            "<= 1.2" if many == sizes[-1] else "",
-            "ms",
-        )
-        for many in more
+        Row(f"{what}, each of {number}", cost[number], f"each of {base}", cost[base], aim, "ms")
+        for number, aim in aims.items()
     ]
 
 
@@ -105,11 +104,12 @@ def measure_check(lab: Lab, kind: str, tables: int) -> Row:
     with lab.database(kind) as url:
         execute([alembic, "upgrade", "head"], project, DATABASE_URL=url)
         measured = side_by_side(
-            lab.rounds(3 if tables > 500 else 10),
+            lab.rounds(2 if tables > 500 else 5),
             {
                 f"{kind} {tables} {name}": running(command, project, DATABASE_URL=url)
                 for name, command in commands.items()
             },
+            warm_up=int(tables < 500),
         )
     ours, bare = measured.values()
     return Row(f"6 check, {kind}, {tables} tables", ours, "bare Alembic", bare, "<= 1.1")

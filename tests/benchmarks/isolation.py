@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from pathlib import Path
 
-from benchmarks.measure import HERE, Lab, Row, execute, tool
+from benchmarks.lab import Lab, tool
+from benchmarks.measure import HERE, Row, execute
 from benchmarks.tables import add_tables
 
 

@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
-from flask import Flask
-
 from alembic_support.scratch import scratch_database
 from app import create_app
 from app.config import Config, load_config
 from app.db import db
+from flask import Flask
 
-ROUNDS = range(int(os.environ.get("ROUNDS", "1")) + 2)  # the first and the last bear the session's
+ROUNDS = range(int(os.environ.get("ROUNDS", "1")) + 2)  # not the first and last: the session's
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +57,7 @@ class Stopwatch:
         self.seconds: dict[str, float] = defaultdict(float)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Function]) -> None:
-        items.sort(key=lambda item: item.callspec.params["number"])  # A B A B
+        items.sort(key=lambda item: int(str(item.callspec.params["number"])))  # A B A B
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call":

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import sqlalchemy as sa
+from benchmarks.lab import Lab, tool
+from benchmarks.measure import HERE, Contestant, Row, execute, serving, side_by_side
 from support import free_port
-
-from benchmarks.measure import HERE, Contestant, Lab, Row, execute, serving, side_by_side, tool
 
 CONNECTIONS, SECONDS = 4, 2.0
 
