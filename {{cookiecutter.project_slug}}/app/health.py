@@ -1,9 +1,10 @@
 """Is the service alive, and do its databases match its code?"""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
+import sqlalchemy as sa
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -15,9 +16,12 @@ from app.config import BINDS, ROOT, prefix
 from app.db import db
 
 blueprint = Blueprint("health", __name__)
+REVISIONS = sa.select(sa.column("version_num", sa.String)).select_from(sa.table("alembic_version"))
 TIMEOUT = 2  # seconds until a database that does not answer is unreachable
 # One thread for each: while a database hangs, no more than one connection hangs with it.
 waiters = {bind: ThreadPoolExecutor(1, "health") for bind in (None, *BINDS)}
+# What each is asked just now: who comes meanwhile waits for the same answer.
+questions: dict[str | None, Future[tuple[str, ...]]] = {}
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,12 @@ class Status:
 def migration_status(bind: str | None = None) -> Status:
     """Compare a database's revision with the code's head, without a lock, in limited time."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    question = waiters[bind].submit(current_revisions, app, bind)
+    question = questions.get(bind)
+    if question is None or question.done():
+        question = questions[bind] = waiters[bind].submit(current_revisions, app, bind)
     try:
         current = question.result(TIMEOUT)
     except (SQLAlchemyError, TimeoutError) as error:
-        question.cancel()
         name = f"{prefix(bind)}DATABASE_URL"
         app.logger.warning("The database of %s cannot be reached: %s", name, error)
         return Status("unreachable", (), f"the database of {name} does not answer")
@@ -51,7 +56,11 @@ def current_revisions(app: Flask, bind: str | None) -> tuple[str, ...]:
     """Return what the database's version table holds."""
     with app.app_context():
         connection = db.session.connection(bind_arguments={"bind": db.engines[bind]})
-        return MigrationContext.configure(connection).get_current_heads()
+        try:
+            return tuple(connection.scalars(REVISIONS))
+        except SQLAlchemyError:  # there is no such table yet, or worse: this tells
+            connection.rollback()
+            return MigrationContext.configure(connection).get_current_heads()
 
 
 def compare(current: tuple[str, ...], revisions: ScriptDirectory, alembic: str) -> Status:
