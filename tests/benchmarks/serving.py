@@ -48,14 +48,19 @@ def gunicorn(project: Path, app: str) -> list[str]:
 
 
 def against_one_file(lab: Lab, project: Path, url: str) -> list[Row]:
+    one = "one file of Flask"
     commands = {
         "ours": gunicorn(project, "app:create_app()"),
-        "one file": gunicorn(project, "single:app"),
+        one: gunicorn(project, "single:app"),
+        f"{one}, pool_pre_ping": [*gunicorn(project, "single:app"), "--env=PING=1"],
     }
     rows = []
     for path in ("/notes", "/readyz"):
-        ours, single = answers(lab, lab.service, project, url, path, commands).values()
-        rows.append(Row(f"7 GET {path}", ours, "one file of Flask", single, ">= 0.95", "/s"))
+        measured = answers(lab, lab.service, project, url, path, commands)
+        ours, *others = measured
+        for name in others:
+            aim = ">= 0.95" if name == one else ""
+            rows.append(Row(f"7 GET {path}", measured[ours], name, measured[name], aim, "/s"))
     return rows
 
 

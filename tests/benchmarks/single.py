@@ -18,6 +18,7 @@ class Base(DeclarativeBase):
 
 app = Flask(__name__, static_folder=None)
 app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
+app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": "PING" in os.environ}
 db = SQLAlchemy(app, model_class=Base)
 
 
