@@ -88,10 +88,7 @@ def plan() -> tuple[list[tuple[str, list[str]]], list[str]]:
         pip = [*python, "-m", "pip", "install", "--quiet", "-e", ".", "--group", "dev"]
         venv = [sys.executable, "-m", "venv", "--upgrade-deps", ".venv"]
         steps = [("Making .venv", venv), ("Installing into .venv, perhaps for a minute", pip)]
-    steps += [
-        ("Migrating the development database", [*alembic, "upgrade", "head"]),
-        ("Checking that it is at head", [*alembic, "current", "--check-heads"]),
-    ]
+    steps.append(("Migrating the development database", [*alembic, "upgrade", "head"]))
     return steps, [*flask, "run"]
 
 
