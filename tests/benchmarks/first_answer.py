@@ -42,7 +42,7 @@ def first_answer(lab: Lab) -> list[Row]:
     }
     if uv := shutil.which("uv"):
         steps["peer, uv"] = lambda: peer(lab, packages, uv)
-    measured = side_by_side(lab.rounds(3), steps)
+    measured = side_by_side(lab.rounds(3), steps, warm_up=int(not lab.quick))
     rows = [
         ("environment, upgrade, server", "floor", "<= 1.15"),
         ("cookiecutter-flask's steps", "peer, pip", "<= 0.4"),

@@ -57,8 +57,8 @@ def side_by_side(
 ) -> dict[str, list[float]]:
     """Return what each measured in each round: A B, B A, A B …, after rounds to warm up."""
     measured: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(1 - warm_up, rounds + 1):
-        for name in list(contestants)[:: -1 if number % 2 else 1]:
+    for turn, number in enumerate(range(1 - warm_up, rounds + 1)):
+        for name in list(contestants)[:: -1 if turn % 2 else 1]:
             begin = time.perf_counter()
             own = contestants[name]()
             measured[name].append(time.perf_counter() - begin if own is None else own)
