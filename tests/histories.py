@@ -77,6 +77,24 @@ MIXED = (
         """,
     ),
 )
+# Every step leaves a row behind: one that is applied twice leaves two.
+COUNTED = (
+    ('op.create_table("applied", sa.Column("step", sa.Integer))', 'op.drop_table("applied")'),
+    *(
+        (
+            """
+            op.execute("INSERT INTO applied (step) VALUES (NUMBER)")
+            op.create_table("tNUMBER", sa.Column("id", sa.Integer, primary_key=True))
+            op.execute("INSERT INTO applied (step) SELECT NUMBER")
+            """.replace("NUMBER", str(number)),
+            """
+            op.drop_table("tNUMBER")
+            op.execute("DELETE FROM applied WHERE step = NUMBER")
+            """.replace("NUMBER", str(number)),
+        )
+        for number in range(2, 7)
+    ),
+)
 REVISION = '''\
 """Step {number}"""
 
@@ -128,7 +146,8 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 def together(service: Service, count: int, *words: str, **variables: Any) -> None:
     """Have as many processes run `alembic …` at once: all succeed."""
-    service.write("together.py", TOGETHER)
+    if not (service.folder / "together.py").exists():
+        service.write("together.py", TOGETHER)
     printed = service.run("together", str(count), *words, **variables)
     assert printed.splitlines()[-1] == str([0] * count), printed
 

@@ -14,32 +14,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from histories import MIXED, execute, rows, start, together, write_history
+from histories import COUNTED, MIXED, execute, rows, start, together, write_history
 from support import SERVERS, Service, free_port, missing
 
 CONCURRENTLY = MIXED[3]
-# Every step leaves a row behind: one that is applied twice leaves two.
-COUNTED = (
-    ('op.create_table("applied", sa.Column("step", sa.Integer))', 'op.drop_table("applied")'),
-    *(
-        (
-            """
-            op.execute("INSERT INTO applied (step) VALUES (NUMBER)")
-            op.create_table("tNUMBER", sa.Column("id", sa.Integer, primary_key=True))
-            op.execute("INSERT INTO applied (step) SELECT NUMBER")
-            """.replace("NUMBER", str(number)),
-            """
-            op.drop_table("tNUMBER")
-            op.execute("DELETE FROM applied WHERE step = NUMBER")
-            """.replace("NUMBER", str(number)),
-        )
-        for number in range(2, 7)
-    ),
-)
 LOCK = {
     "postgresql": "SELECT pg_advisory_lock(1634493805, 6449507)",
     "mariadb": "SELECT GET_LOCK(CONCAT('alembic.', DATABASE()), 0)",
     "sqlite": "BEGIN IMMEDIATE",
+}
+
+
+SELF = {
+    "postgresql": "SELECT pg_backend_pid()",
+    "mysql": "SELECT CONNECTION_ID()",
+    "sqlite": "SELECT 'Another process'",
 }
 
 
@@ -61,6 +50,12 @@ def somebody(service: Service, statement: str) -> Iterator[sa.Connection]:
         connection.rollback()
         if service.kind == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_unlock_all()"))
+
+
+def names(said: str, connection: sa.Connection) -> bool:
+    """Tell whether a message names the process at the other end of a connection."""
+    other = connection.exec_driver_sql(SELF[connection.dialect.name.replace("mariadb", "mysql")])
+    return bool(re.search(rf"\b{other.scalar()}\b", said))
 
 
 @pytest.mark.long
@@ -89,12 +84,7 @@ def test_the_wait_ends_and_says_who_is_at_it(service: Service) -> None:
     service.run("alembic", "upgrade", "r3")
     with somebody(service, LOCK[service.kind]) as connection:
         said = service.run("alembic", "-x", "lock_wait=0.5", "upgrade", "head", fails=True)
-        holder = {
-            "postgresql": "SELECT pg_backend_pid()",
-            "mariadb": "SELECT CONNECTION_ID()",
-            "sqlite": "SELECT 'Another process'",
-        }[service.kind]
-        assert re.search(rf"\b{connection.execute(sa.text(holder)).scalar()}\b", said)
+        assert names(said, connection)
     assert "0.5 s" in said
     assert "-x lock_wait=<seconds>" in said
     assert "Traceback" not in said
@@ -117,10 +107,11 @@ def test_a_busy_table_is_given_way(service: Service) -> None:
     busy = ('op.add_column("applied", sa.Column("note", sa.Text))', "")
     write_history(service, *COUNTED, busy)
     service.run("alembic", "upgrade", "r6")
-    with somebody(service, "SELECT * FROM applied"):
+    with somebody(service, "SELECT * FROM applied") as connection:
         limits = ("-x", "lock_timeout=1", "-x", "lock_tries=2")
         said = service.run("alembic", *limits, "upgrade", "head", fails=True)
-        assert "A table is in use" in said
+        assert "A table is in use by" in said
+        assert names(said, connection)
         assert "1 times more" in said
         assert "End the transaction that is in the way" in said
         assert "Traceback" not in said
@@ -135,6 +126,25 @@ def test_a_busy_table_is_given_way(service: Service) -> None:
     assert process.wait(timeout=60) == 0
     process.stdout.close()
     assert rows(service, "SELECT note FROM applied LIMIT 1") == [(None,)]
+
+
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+def test_a_revision_on_sqlite_is_whole_with_its_autocommit_block(service: Service) -> None:
+    block = """
+    import time
+    op.execute("INSERT INTO applied VALUES (2)")
+    with op.get_context().autocommit_block():
+        op.execute("CREATE TABLE {} (id INTEGER)")
+    time.sleep(0.5)  # for another process to come in between
+    op.execute("INSERT INTO {} VALUES (2)")
+    """
+    write_history(service, COUNTED[0], (block.format("t2", "nowhere"), ""))
+    service.run("alembic", "upgrade", "head", fails=True)
+    assert "applied" not in service.snapshot()
+
+    write_history(service, COUNTED[0], (block.format("t2", "applied"), ""))
+    together(service, 4, "upgrade", "head")
+    assert rows(service, "SELECT step FROM applied") == [(2,), (2,)]
 
 
 @pytest.mark.parametrize("service", ["postgresql"], indirect=True)

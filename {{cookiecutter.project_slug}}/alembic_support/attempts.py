@@ -4,24 +4,19 @@ import math
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import sqlalchemy as sa
 from alembic import context
 from alembic.util import CommandError
 
 from alembic_support.connection import tell
-from alembic_support.lock import alone
+from alembic_support.lock import IN_THE_WAY, alone, who
 
-# Each may be given as `-x name=value`, or in alembic.ini as `name = value`.
-LIMITS = {
-    "lock_wait": 60,  # seconds to wait while another process migrates
-    "lock_timeout": 3,  # seconds to wait for a table that is in use, with the site behind us
-    "lock_tries": 10,  # times to do so, with a pause as long in between
-}
+# alembic.ini says what they are; each may be given as `-x name=value`, too.
+LIMITS = {"lock_wait": 60, "lock_timeout": 3, "lock_tries": 10}
 BUSY = {"55P03", "40P01", 1205, 1213}  # a lock was not had in time, or a deadlock was broken
-READ_ONLY = {"25006", 1290, 1792, 1836, "attempt to write a readonly database"}
+READ_ONLY = {"25006", 1047, 1290, 1792, 1836, "attempt to write a readonly database"}
 LOST = "The connection to the database was lost. Run this again, it goes on where it stopped"
 
 
@@ -37,30 +32,20 @@ def attempts(environment: str) -> Iterator[AbstractContextManager[None]]:
     if not changes or "connection" in context.config.attributes:
         yield nullcontext()
         return
-    pause = limit("lock_timeout")
     for left in reversed(range(math.ceil(limit("lock_tries")))):
-        busy: list[str] = []
-        yield attempt(busy)
-        if not busy:
+        done: list[bool] = []
+        yield attempt(left, done)
+        if done:
             return
-        if left:
-            tell(f"{busy[0]}: trying again in {pause:g} s, {left} times more")
-            time.sleep(pause)
-    raise CommandError(
-        f"{busy[0]}, at each try. End the transaction that is in the way, or choose a quieter "
-        "time, or give -x lock_timeout=<seconds>, and run this again: it goes on where it stopped"
-    )
 
 
 def refuse_to_go_back(environment: str) -> None:
     """Raise CommandError for what may lose data, where that needs a second thought."""
     command = context.get_context().opts["fn"].__name__.removeprefix("do_")
-    protected = environment in ("staging", "production") and command != "upgrade"
-    if protected and context.get_x_argument(as_dictionary=True).get("allow") != environment:
-        raise CommandError(
-            f"{command} is refused in {environment}: if it is meant, "
-            f"alembic -x allow={environment} {command} …"
-        )
+    allowed = context.get_x_argument(as_dictionary=True).get("allow")
+    if command != "upgrade" and environment in ("staging", "production") and allowed != environment:
+        allow = f"alembic -x allow={environment} {command} …"
+        raise CommandError(f"{command} is refused in {environment}: if it is meant, {allow}")
 
 
 def limit(name: str) -> float:
@@ -73,37 +58,48 @@ def limit(name: str) -> float:
 
 
 @contextmanager
-def attempt(busy: list[str]) -> Iterator[None]:
-    """Migrate alone, and note what was busy; a database that is there already needs no lock."""
+def attempt(left: int, done: list[bool]) -> Iterator[None]:
+    """Migrate alone, and say that it is done; a database that is there already needs no lock."""
     migration, connection = context.get_context(), context.get_bind()
+    wait, pause = limit("lock_wait"), limit("lock_timeout")
     try:
-        with ExitStack() as stack:
-            heads = migration.get_current_heads()
-            steps = list(migration.opts["fn"](heads, migration))
-            connection.rollback()
-            if steps or not heads or migration.purge:
-                stack.enter_context(alone(connection, limit("lock_wait"), limit("lock_timeout")))
+        heads = migration.get_current_heads()
+        steps = list(migration.opts["fn"](heads, migration))
+        connection.rollback()
+        needed = steps or not heads or migration.purge
+        with alone(connection, wait, pause) if needed else nullcontext():
             yield
+        done.append(True)
     except sa.exc.PendingRollbackError:  # what became of the error that is handled below
         raise CommandError(LOST) from None
     except sa.exc.DBAPIError as error:
-        if not explain(error) & BUSY:
-            raise
-        busy.append(f"A table is in use ({str(error.orig).strip()})")
+        refuse_what_cannot_work(error)
+        other = who(connection, IN_THE_WAY, statement=error.statement or "")
+        busy = f"A table is in use by {other} ({str(error.orig).strip()})"
+        if not left:
+            raise CommandError(
+                f"{busy}, at each try. End the transaction that is in the way, or choose a "
+                "quieter time, or give -x lock_timeout=<seconds>, and run this again: it goes on "
+                "where it stopped"
+            ) from None
+        tell(f"{busy}: trying again in {pause:g} s, {left} times more")
+        time.sleep(pause)
 
 
-def explain(error: sa.exc.DBAPIError) -> set[Any]:
-    """Return the codes of an error, or raise CommandError for one whose cure is known."""
+def refuse_what_cannot_work(error: sa.exc.DBAPIError) -> None:
+    """Raise CommandError for an error whose cure is known, or the error, unless it may pass."""
     if error.connection_invalidated:
         raise CommandError(f"{LOST}: {error.orig}") from None
     codes = {getattr(error.orig, "sqlstate", None), *getattr(error.orig, "args", ())[:1]}
     if codes & READ_ONLY:
         raise CommandError(
-            "This database is read-only, as a replica is: name the primary in DATABASE_URL"
+            "This database is read-only, as a replica is, or a node that has lost its cluster: "
+            "name the primary, or another node, in DATABASE_URL"
         ) from None
     if "database is locked" in codes:
         raise CommandError(
             f"Another process has been writing for {limit('lock_wait'):g} s: let it end, or "
             "end it, and run this again; -x lock_wait=<seconds> waits longer"
         ) from None
-    return codes
+    if not codes & BUSY:
+        raise error

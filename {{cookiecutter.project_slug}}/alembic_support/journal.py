@@ -8,17 +8,22 @@ done. The entries go away in the transaction that writes the new version.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.util import CommandError
 
+# Position 0 is the lock of a cluster's only migrator, see lock.py.
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS alembic_journal (position INTEGER PRIMARY KEY, "
+    "digest CHAR(64) NOT NULL, statement TEXT NOT NULL) ENGINE=InnoDB CHARSET=utf8mb4"
+)
 LEADING = re.compile(r"(?:[\s(]|/\*.*?\*/|(?:--\s|#)[^\n]*)*", re.DOTALL)
 PASSING = re.compile(
     r"(SELECT|SHOW|DESC|DESCRIBE|EXPLAIN|SET|USE|START|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|"
-    r"CREATE TABLE alembic_version)\b|WITH\b(?!.*\b(UPDATE|DELETE)\b)",
+    r"CREATE TABLE alembic_version|UPDATE alembic_journal)\b|WITH\b(?!.*\b(UPDATE|DELETE)\b)",
     re.IGNORECASE | re.DOTALL,
 )
 DATA = re.compile(r"(INSERT|UPDATE|DELETE|REPLACE|WITH|CALL|LOAD|DO)\b", re.IGNORECASE)
@@ -33,69 +38,58 @@ class Journal:
     """The entries of the revision that is being applied, and where in it we are."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        self.driver: Any = connection.connection.dbapi_connection
-        connection.exec_driver_sql(
-            "CREATE TABLE IF NOT EXISTS alembic_journal (position INTEGER PRIMARY KEY, "
-            "digest CHAR(64) NOT NULL, statement TEXT NOT NULL) ENGINE=InnoDB CHARSET=utf8mb4"
-        )
-        rows = connection.exec_driver_sql("SELECT position, digest, statement FROM alembic_journal")
+        query = "SELECT position, digest, statement FROM alembic_journal WHERE position > 0"
+        rows = connection.exec_driver_sql(query)
         self.entries = {position: (digest, text) for position, digest, text in rows}
-        connection.rollback()
         self.position = 0
 
-    def sql(self, statement: str, *values: Any) -> None:
-        """Execute a statement of our own, which is not journaled itself."""
-        with closing(self.driver.cursor()) as cursor:
-            cursor.execute(statement, values or None)
+    def step(self, cursor: Any, statement: str, *values: Any) -> bool:
+        """Return whether a statement is dealt with; if not, SQLAlchemy executes it.
 
-    def step(self, statement: str, parameters: Any, run: Callable[[], Any]) -> bool:
-        """Return whether a statement is dealt with; if not, SQLAlchemy executes it."""
+        The last of the values is SQLAlchemy's context, which is not used.
+        """
         text = LEADING.sub("", statement, count=1)
         if PASSING.match(text):
             return False
         if VERSION.match(text):
-            return self.clear()
+            return self.clear(cursor)
         self.position += 1
-        digest = hashlib.sha256((text + MOMENT.sub("", repr(parameters))).encode()).hexdigest()
-        data = bool(DATA.match(text))
-        if self.position in self.entries:
-            return self.repeat(digest, text, data, run)
-        if data and self.driver.get_autocommit():  # op.get_context().autocommit_block()
-            self.sql("BEGIN")
-        entry = (self.position, digest, text[:500])
-        self.sql("INSERT INTO alembic_journal VALUES (%s, %s, %s)", *entry)
-        return False if data else self.change_schema(run)
+        known = repr(values[:-1])
+        digest = hashlib.sha256((text + MOMENT.sub("", known)).encode()).hexdigest()
+        data, again = bool(DATA.match(text)), self.position in self.entries
+        if again and self.entries[self.position][0] != digest:
+            self.refuse(self.position, text)
+        if again and (data or self.position < max(self.entries)):
+            return True
+        if not again:
+            if data and cursor.connection.get_autocommit():  # op.get_context().autocommit_block()
+                cursor.execute("BEGIN")
+            entry = (self.position, digest, text[:500])
+            cursor.execute("INSERT INTO alembic_journal VALUES (%s, %s, %s)", entry)
+        return not data and self.change_schema(cursor, again, statement, *values[:-1])
 
-    def change_schema(self, run: Callable[[], Any]) -> bool:
+    def change_schema(self, cursor: Any, again: bool, *statement: Any) -> bool:
         """Run a DDL statement after its entry; a statement that failed did nothing, so it goes."""
-        self.driver.commit()
+        cursor.connection.commit()
         try:
-            run()
-        except Exception:
+            cursor.execute(*statement)
+        except Exception as error:
+            code = error.args and error.args[0]
+            if again and (code in DONE or (code == 1005 and "errno: 121" in str(error))):
+                return True
             with suppress(Exception):  # a connection that is lost leaves the statement in doubt
-                self.sql("DELETE FROM alembic_journal WHERE position = %s", self.position)
-                self.driver.commit()
+                if not again:
+                    entry = "DELETE FROM alembic_journal WHERE position = %s"
+                    cursor.execute(entry, (self.position,))
+                    cursor.connection.commit()
             raise
         return True
 
-    def repeat(self, digest: str, text: str, data: bool, run: Callable[[], Any]) -> bool:
-        """Pass over what an earlier run has done; run a DDL statement that is in doubt."""
-        if self.entries[self.position][0] != digest:
-            self.refuse(self.position, text)
-        if not data and self.position == max(self.entries):
-            try:
-                run()
-            except Exception as error:
-                code = error.args and error.args[0]
-                if code not in DONE and not (code == 1005 and "errno: 121" in str(error)):
-                    raise
-        return True
-
-    def clear(self) -> bool:
+    def clear(self, cursor: Any) -> bool:
         """Forget the revision, in the transaction that is about to write its version."""
         if left := [position for position in self.entries if position > self.position]:
             self.refuse(left[0], "its end")
-        self.sql("DELETE FROM alembic_journal")
+        cursor.execute("DELETE FROM alembic_journal WHERE position > 0")
         self.position, self.entries = 0, {}
         return False
 
@@ -109,32 +103,17 @@ class Journal:
 
 
 @contextmanager
-def listening(target: Any, *events: tuple[str, Callable[..., Any]]) -> Iterator[None]:
-    """Have functions called at SQLAlchemy's events, for as long as this lasts."""
+def journal(connection: sa.Connection) -> Iterator[None]:
+    """Journal what is executed on a connection; the table goes away when all went well."""
+    connection.exec_driver_sql(TABLE)
+    step = Journal(connection).step
+    connection.rollback()
+    events = ("do_execute", "do_executemany", "do_execute_no_params")
     for event in events:
-        sa.event.listen(target, *event)
+        sa.event.listen(connection.engine, event, step)
     try:
         yield
     finally:
         for event in events:
-            sa.event.remove(target, *event)
-
-
-@contextmanager
-def journal(connection: sa.Connection) -> Iterator[None]:
-    """Journal what is executed on a connection; the table goes away when all went well."""
-    step = Journal(connection).step
-
-    def one(cursor: Any, statement: str, values: Any, _: Any) -> bool:
-        return step(statement, values, lambda: cursor.execute(statement, values))
-
-    def many(cursor: Any, statement: str, values: Any, _: Any) -> bool:
-        return step(statement, values, lambda: cursor.executemany(statement, values))
-
-    def plain(cursor: Any, statement: str, _: Any) -> bool:
-        return step(statement, None, lambda: cursor.execute(statement))
-
-    events = (("do_execute", one), ("do_executemany", many), ("do_execute_no_params", plain))
-    with listening(connection.engine, *events):
-        yield
+            sa.event.remove(connection.engine, event, step)
     connection.exec_driver_sql("DROP TABLE alembic_journal")

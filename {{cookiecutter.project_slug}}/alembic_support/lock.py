@@ -4,28 +4,44 @@ import math
 import os
 import platform
 import re
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import context
 from alembic.util import CommandError
 
-from alembic_support.journal import journal, listening
+from alembic_support.connection import tell
+from alembic_support.journal import TABLE, journal
 
+STALE = 10  # seconds after which a lock that nobody renews is that of a dead process
+ME = f"alembic, process {os.getpid()} on {platform.node()}"
 # The database's own lock, and who has it; the numbers spell "alem", "bic" in ASCII.
 TRY_LOCK = {
-    "postgresql": "SELECT pg_try_advisory_xact_lock(1634493805, 6449507)",
+    "postgresql": "SELECT pg_try_advisory_xact_lock(1634493805, 6449507),"
+    " set_config('idle_in_transaction_session_timeout', '0', true)",
     "mariadb": "SELECT GET_LOCK(LEFT(CONCAT('alembic.', DATABASE()), 64), 0)",
 }
+# Who has the lock, and who has what the statement that failed needs, as part of a query.
 HOLDER = {
+    "postgresql": "(locktype, classid, objid) = ('advisory', 1634493805, 6449507)",
+    "mariadb": "id = IS_USED_LOCK(LEFT(CONCAT('alembic.', DATABASE()), 64))",
+}
+IN_THE_WAY = {
+    "postgresql": "strpos(:statement, (SELECT relname FROM pg_class WHERE oid = relation)) > 0",
+    "mariadb": "db = DATABASE()"
+    " AND id IN (SELECT trx_mysql_thread_id FROM information_schema.innodb_trx)",
+}
+WHO = {
     "postgresql": "SELECT concat('process ', pid, ' (', application_name, '), since ', xact_start)"
-    " FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted"
-    " AND (classid, objid, datname) = (1634493805, 6449507, current_database())",
+    " FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE granted AND datname = current_database() AND pid <> pg_backend_pid() AND ",
     "mariadb": "SELECT CONCAT('connection ', id, ' (', user, ' from ', host, '), since ',"
     " NOW() - INTERVAL time SECOND) FROM information_schema.processlist"
-    " WHERE id = IS_USED_LOCK(LEFT(CONCAT('alembic.', DATABASE()), 64))",
+    " WHERE id <> CONNECTION_ID() AND ",
 }
 CONCURRENTLY = re.compile(
     r"\s*CREATE (UNIQUE )?INDEX CONCURRENTLY (IF NOT EXISTS )?(?P<index>\S+) ON (?P<table>[^\s(]+)",
@@ -40,47 +56,138 @@ def alone(connection: sa.Connection, wait: float, timeout: float) -> Iterator[No
     Both limits are seconds: `wait` for another migrator, `timeout` for a table that is in use.
     Raises CommandError, naming who has the lock, when another migrator does not end in time.
     """
-    kind = connection.dialect.name.replace("mysql", "mariadb")
+    kind = kind_of(connection)
     with ExitStack() as stack:
         if kind == "postgresql":
             # A second connection, for ours commits where a revision needs that; a transaction,
             # for PgBouncer passes a session, with its locks and settings, on to others.
-            wait_for_lock(stack.enter_context(connection.engine.connect()), kind, wait)
+            guard = stack.enter_context(connection.engine.connect())
+            wait_for_lock(lambda: claim(guard), wait)
             local = f"SET LOCAL lock_timeout = {math.ceil(timeout * 1000)}"
-            begin = ("begin", lambda begun: begun.exec_driver_sql(local))
-            execute = ("before_cursor_execute", drop_invalid_index)
-            stack.enter_context(listening(connection, begin, execute))
+            sa.event.listen(connection, "begin", lambda begun: begun.exec_driver_sql(local))
+            sa.event.listen(connection, "before_cursor_execute", drop_invalid_index)
         elif kind == "mariadb":
-            wait_for_lock(connection, kind, wait)
-            for name in ("lock_wait_timeout", "innodb_lock_wait_timeout"):
-                connection.exec_driver_sql(f"SET SESSION {name} = {math.ceil(timeout)}")
+            stack.enter_context(alone_on_mariadb(connection, wait))
+            limits = "lock_wait_timeout = {0}, innodb_lock_wait_timeout = {0}"
+            connection.exec_driver_sql(f"SET SESSION {limits.format(math.ceil(timeout))}")
             connection.rollback()
             stack.enter_context(journal(connection))
-        else:  # SQLite: its transaction is the lock
+        elif kind == "sqlite":  # its transaction is the lock: no revision may end it before time
             pragma = f"PRAGMA busy_timeout = {math.ceil(wait * 1000)}"
             connection.connection.cursor().execute(pragma)
             connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+            setattr(context.get_context(), "autocommit_block", nullcontext)  # noqa: B010
+        else:
+            tell(f"{kind} is migrated without a lock: see that no other process migrates it")
         yield
 
 
-def wait_for_lock(guard: sa.Connection, kind: str, wait: float) -> None:
+@contextmanager
+def alone_on_mariadb(connection: sa.Connection, wait: float) -> Iterator[None]:
+    if not clustered(connection):
+        wait_for_lock(lambda: claim(connection), wait)  # its end is that of the connection
+        yield
+        return
+    with connection.engine.connect() as guard:
+        row = LockRow(guard)
+        wait_for_lock(row.claim, wait)
+        with row.held():
+            yield
+
+
+def kind_of(connection: sa.Connection) -> str:
+    return connection.dialect.name.replace("mysql", "mariadb")
+
+
+def wait_for_lock(claim: Callable[[], str], wait: float) -> None:
     """Poll: who blocks on a lock would stop its holder's CREATE INDEX CONCURRENTLY for ever."""
     end = time.monotonic() + wait
-    while True:
-        if kind == "postgresql":
-            name = f"alembic, process {os.getpid()} on {platform.node()}"
-            guard.execute(sa.select(sa.func.set_config("application_name", name[:63], True)))
-            guard.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-        if guard.exec_driver_sql(TRY_LOCK[kind]).scalar():
-            return
-        holder = guard.exec_driver_sql(HOLDER[kind]).scalar() or "a process that is hidden"
-        guard.rollback()
+    while other := claim():
         if time.monotonic() > end:
             raise CommandError(
-                f"Another migration of this database did not end within {wait:g} s: {holder}. Let "
+                f"Another migration of this database did not end within {wait:g} s: {other}. Let "
                 "it end, or end it, and run this again; -x lock_wait=<seconds> waits longer"
             )
         time.sleep(0.2)
+
+
+def claim(guard: sa.Connection) -> str:
+    """Take the lock and return nothing, or return who has it."""
+    kind = kind_of(guard)
+    if kind == "postgresql":
+        guard.execute(sa.select(sa.func.set_config("application_name", ME[:63], True)))
+    # Without parameters: those leave a snapshot, which CREATE INDEX CONCURRENTLY waits for.
+    if guard.exec_driver_sql(TRY_LOCK[kind]).scalar():
+        return ""
+    return who(guard, HOLDER)
+
+
+def who(connection: sa.Connection, query: dict[str, str], **values: str) -> str:
+    """Return who keeps us waiting, in words, as far as the database tells."""
+    found, kind = None, kind_of(connection)
+    with suppress(sa.exc.DBAPIError, KeyError):  # SQLite cannot tell; others need a privilege
+        found = connection.execute(sa.text(WHO[kind] + query[kind]), values).scalar()
+    connection.rollback()
+    return found or "a process that is hidden or gone"
+
+
+def clustered(connection: sa.Connection) -> bool:
+    """Tell whether this is a node of Galera; if so, reads now wait for what other nodes wrote."""
+    found = connection.exec_driver_sql("SHOW VARIABLES LIKE 'wsrep_on'").first()
+    if on := bool(found and found[1] == "ON"):
+        connection.exec_driver_sql("SET SESSION wsrep_sync_wait = 15")
+    return on
+
+
+class LockRow:
+    """The journal's row 0, which a Galera cluster has but once: GET_LOCK is of a single node.
+
+    It outlives a killed process. So its owner renews it each second, and who sees it unchanged
+    for STALE seconds deletes it. Should the owner only have slept, then the primary key of the
+    journal keeps it from doing a statement that its successor has done.
+    """
+
+    def __init__(self, guard: sa.Connection) -> None:
+        self.guard = guard.execution_options(isolation_level="AUTOCOMMIT")
+        self.seen, self.since = "", 0.0
+        clustered(guard)
+
+    def sql(self, statement: str, *values: str) -> Any:
+        """Execute a statement; return nothing where another node was faster."""
+        with suppress(sa.exc.SQLAlchemyError):
+            return self.guard.exec_driver_sql(statement, values)
+
+    def claim(self) -> str:
+        """Insert the row and return nothing, or return who owns it."""
+        if not self.guard.dialect.has_table(self.guard, "alembic_journal"):
+            self.guard.exec_driver_sql(TABLE)  # where it is, DDL would end its owner's transaction
+        if self.sql("INSERT INTO alembic_journal VALUES (0, UUID(), %s)", ME):
+            return ""
+        result = self.sql("SELECT digest, statement FROM alembic_journal WHERE position = 0")
+        digest, owner = (result and result.first()) or ("", "a process on another node")
+        if digest != self.seen:
+            self.seen, self.since = digest, time.monotonic()
+        elif time.monotonic() > self.since + STALE:
+            self.sql("DELETE FROM alembic_journal WHERE position = 0 AND digest = %s", digest)
+        return str(owner)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Renew the row for as long as this lasts, and delete it then."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(1):
+                self.sql("UPDATE alembic_journal SET digest = UUID() WHERE statement = %s", ME)
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self.sql("DELETE FROM alembic_journal WHERE statement = %s", ME)
 
 
 def drop_invalid_index(_: sa.Connection, cursor: Any, statement: str, *__: Any) -> None:
