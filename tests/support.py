@@ -15,7 +15,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any, NoReturn
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 import sqlalchemy as sa
@@ -108,7 +108,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=120,
+            timeout=600,  # for one that hangs; a slow machine has its time
         )
         assert (done.returncode != 0) == fails, f"exit {done.returncode}: {command}\n{done.stdout}"
         return done.stdout
@@ -164,8 +164,8 @@ class Service:
             }
 
     @contextmanager
-    def serve(self, **variables: str) -> Iterator[Callable[[str], tuple[int, Any]]]:
-        """Run `flask run`; yield a function that gets an address: its status, and JSON or text."""
+    def serve(self, **variables: str) -> Iterator[Callable[..., tuple[int, Any]]]:
+        """Run `flask run`; yield a function that gets, or posts to, an address: status, answer."""
         port = free_port()
         log = (self.folder / "serve.log").open("w", encoding="utf-8")
         process = subprocess.Popen(
@@ -178,7 +178,7 @@ class Service:
         )
         try:
             wait_for(port, process)
-            yield lambda path: get(f"http://127.0.0.1:{port}{path}")
+            yield lambda path, data=None: get(f"http://127.0.0.1:{port}{path}", data)
         finally:
             process.terminate()
             process.wait(timeout=20)
@@ -199,9 +199,12 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the server did not start in ten seconds")
 
 
-def get(address: str) -> tuple[int, Any]:
+def get(address: str, data: Any = None) -> tuple[int, Any]:
+    """Return the status of an address, and its JSON or text; data are posted to it, as JSON."""
+    body = data and json.dumps(data).encode()
+    request = Request(address, body, {"Content-Type": "application/json"})  # noqa: S310
     try:
-        with urlopen(address, timeout=30) as answer:  # noqa: S310 (always loopback)
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 (always loopback)
             status, text = answer.status, answer.read().decode()
     except HTTPError as error:
         status, text = error.code, error.read().decode()

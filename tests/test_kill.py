@@ -25,9 +25,12 @@ from app.config import load_config
 from alembic_support.connection import migration_engine
 
 settings = load_config()
-engine = migration_engine(settings.SQLALCHEMY_DATABASE_URI, {})
+wait = {"init_command": "SET SESSION wsrep_sync_wait = 15"}  # for what the other node did
+options = {"connect_args": wait} if sys.argv[3:] else {}
+engine = migration_engine(settings.SQLALCHEMY_DATABASE_URI, options)
 kind = engine.dialect.name
 how, interval = sys.argv[1], int(sys.argv[2])
+elsewhere = sys.argv[3] if sys.argv[3:] else None  # the same database, by way of another node
 
 
 def reset():
@@ -104,10 +107,12 @@ def strike_at(moment):
         wrap(pymysql.connections.Connection, "_execute_command")
 
 
-def upgrade(moment=None, after=None):
+def upgrade(moment=None, after=None, address=None):
     """Run `alembic upgrade head` in a process; return its status and what it printed."""
     read, write = os.pipe()
     if not (child := os.fork()):
+        if address:
+            os.environ["DATABASE_URL"] = address
         os.dup2(write, 1)
         os.dup2(write, 2)
         if moment:
@@ -133,7 +138,7 @@ def upgrade(moment=None, after=None):
 
 
 def check(moment, ended, printed):
-    status, again = upgrade()
+    status, again = upgrade(address=elsewhere)
     if status or contents() != wanted:
         failures.append([moment, ended, printed, status, again, contents()])
 
@@ -178,6 +183,7 @@ def drive(service: Service, how: str, amount: int) -> list[str]:
     result = json.loads(service.run("driver", how, str(amount)).splitlines()[-1])
     assert result["failures"] == []
     assert result["runs"] >= 6
+    print(result["runs"], "interruptions")  # pytest -rP shows it: the figure in docs/databases.md
     balances = {row[0]: row[2] for row in map(eval, result["wanted"]["account"][2])}
     assert balances == {n: (100 * n * 2 + 1) * 3 * 2 for n in range(1, 6)}
     return list(result["printed"])

@@ -1,0 +1,170 @@
+"""Databases that are more than one server, started here for the tests and stopped after them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from support import DRIVERS, free_port, missing
+
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
+# A dead node is noticed within seconds: nobody waits for the usual ones in a test.
+SOON = (
+    "evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT2S;evs.inactive_check_period=PT0.5S;"
+    "evs.inactive_timeout=PT4S"
+)
+
+
+def program(name: str, package: str) -> str:
+    """Return where a program is; without it, CI fails and a laptop skips."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", *map(str, folders)])
+    return shutil.which(name, path=path) or missing(f"{name} is missing: apt-get install {package}")
+
+
+def account(name: str) -> dict[str, Any]:
+    """Return what has a process run as a user, where the tests run as root: no server does."""
+    return {"user": name, "group": name} if ROOT else {}
+
+
+@contextmanager
+def data_folder(owner: str) -> Iterator[Path]:
+    """Yield a folder that a server's own user can write to."""
+    with tempfile.TemporaryDirectory(prefix="cluster-", ignore_cleanup_errors=True) as folder:
+        if ROOT:
+            shutil.chown(folder, owner, owner)
+        yield Path(folder)
+
+
+@dataclass
+class Server:
+    """A database server of ours: its command, its process, and an engine to it."""
+
+    kind: str
+    port: int
+    command: list[str]
+    log: Path
+    account: str
+    login: str
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self, ready: Callable[[sa.Connection], bool] = lambda _: True) -> None:
+        """Start it, and return when it answers and is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, **account(self.account)
+            )
+        for _ in range(600):
+            assert self.process.poll() is None, self.log.read_text("utf-8")[-3000:]
+            with suppress(sa.exc.OperationalError), self.engine().connect() as connection:
+                if ready(connection):
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"{self.command} is not ready:\n{self.log.read_text('utf-8')[-3000:]}")
+
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(by)
+        self.process.wait(timeout=60)
+
+    def url(self, database: str) -> str:
+        return f"{self.kind}://{self.login}@127.0.0.1:{self.port}/{database}"
+
+    def engine(self) -> sa.Engine:
+        url = sa.make_url(self.url(self.login if self.kind == "postgresql" else "")).set(
+            drivername=DRIVERS[self.kind]
+        )
+        return sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+
+    def run(self, *statements: str) -> None:
+        with self.engine().connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+
+def synced(connection: sa.Connection) -> bool:
+    """Tell whether a node of Galera takes part in its cluster."""
+    row = connection.exec_driver_sql("SHOW STATUS LIKE 'wsrep_local_state_comment'").one()
+    return bool(row[1] == "Synced")
+
+
+@contextmanager
+def galera(count: int) -> Iterator[list[Server]]:
+    """Run a cluster of MariaDB servers on this machine; yield them, all in step."""
+    mariadbd = program("mariadbd", "mariadb-server")
+    program("rsync", "rsync")
+    provider = next(filter(os.path.exists, PROVIDERS), None)
+    if not provider:
+        missing("Galera is missing: apt-get install galera-4")
+    with data_folder("mysql") as folder, ExitStack() as stack:
+        groups = [free_port() for _ in range(count)]
+        nodes = []
+        for number, group in enumerate(groups):
+            data = folder / str(number)
+            install(data)
+            nodes.append(node(mariadbd, provider, data, number, groups))
+            nodes[-1].start(synced)
+            stack.callback(nodes[-1].stop)
+            # From now on it joins the others, also if it was the first.
+            others = ",".join(f"127.0.0.1:{other}" for other in groups if other != group)
+            nodes[-1].command[-1] = f"--wsrep-cluster-address=gcomm://{others}"
+        yield nodes
+
+
+def install(data: Path) -> None:
+    """Make an empty MariaDB, whose root needs no password."""
+    command = [program("mariadb-install-db", "mariadb-server"), "--no-defaults"]
+    command += [f"--datadir={data}", "--skip-test-db", "--auth-root-authentication-method=normal"]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, **account("mysql"))
+
+
+def node(mariadbd: str, provider: str, data: Path, number: int, groups: list[int]) -> Server:
+    port, group = free_port(), groups[number]
+    earlier = ",".join(f"127.0.0.1:{other}" for other in groups[:number])
+    command = [
+        *(mariadbd, "--no-defaults", f"--datadir={data}"),
+        *(f"--socket={data}/socket", f"--pid-file={data}/pid"),
+        *(f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
+        *("--binlog-format=ROW", "--innodb-autoinc-lock-mode=2", "--innodb-buffer-pool-size=64M"),
+        *("--innodb-flush-log-at-trx-commit=0", "--wsrep-on=ON", f"--wsrep-provider={provider}"),
+        *("--wsrep-cluster-name=template", f"--wsrep-node-address=127.0.0.1:{group}"),
+        *("--wsrep-sst-method=rsync", f"--wsrep-sst-receive-address=127.0.0.1:{free_port()}"),
+        f"--wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{group};"
+        f"ist.recv_addr=127.0.0.1:{free_port()};gcache.size=32M;{SOON}",
+        f"--wsrep-cluster-address=gcomm://{earlier}",
+    ]
+    return Server("mariadb", port, command, data.with_suffix(".log"), "mysql", "root")
+
+
+@contextmanager
+def replication() -> Iterator[tuple[Server, Server]]:
+    """Run a PostgreSQL primary and a streaming replica of it; yield both."""
+    postgres = program("postgres", "postgresql")
+    with data_folder("postgres") as folder, ExitStack() as stack:
+        servers: list[Server] = []
+        for name in ("primary", "replica"):
+            data, port = folder / name, free_port()
+            if not servers:
+                make = [program("initdb", "postgresql"), "--auth=trust", "--username=postgres"]
+                make += ["--no-sync", f"--pgdata={data}"]
+            else:
+                make = [program("pg_basebackup", "postgresql"), "--write-recovery-conf"]
+                make += [f"--pgdata={data}", "--no-sync", "--checkpoint=fast"]
+                make += [f"--dbname=host=127.0.0.1 user=postgres port={servers[0].port}"]
+            subprocess.run(make, stdout=subprocess.DEVNULL, check=True, **account("postgres"))
+            settings = {"port": port, "unix_socket_directories": "", "fsync": "off"}
+            command = [postgres, "-D", str(data)]
+            command += [f"-c{key}={value}" for key, value in settings.items()]
+            log = folder / f"{name}.log"
+            servers.append(Server("postgresql", port, command, log, "postgres", "postgres"))
+            servers[-1].start()
+            stack.callback(servers[-1].stop)
+        yield servers[0], servers[1]
