@@ -9,6 +9,7 @@ DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
+    "cockroachdb": "cockroachdb+psycopg",
 }
 
 
