@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alembic_support.connection import migration_engine
+from alembic_support.rehearsal import Outcome, Rehearsal
 from alembic_support.scratch import scratch_database
 from app import create_app
 from app.config import BINDS, ROOT, Config, load_config, prefix
@@ -22,8 +23,15 @@ from app.db import db
 from app.health import read_revisions, script_directory
 from app.url import is_sqlite
 
+NEWEST = 30  # revisions that are judged: see test_migrations.py
+
 if (environment := os.environ.get("APP_ENV")) in ("staging", "production"):
     pytest.exit(f"Tests do not run in {environment}: unset APP_ENV", returncode=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Look at the chain of revisions first: where it is broken, nothing else can be said."""
+    items.sort(key=lambda item: "one_chain" not in item.name)
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +52,14 @@ def config(addresses: dict[str, str]) -> Config:
     return load_config("testing", addresses)
 
 
-@pytest.fixture(params=[None, *BINDS], ids=lambda bind: bind or "main")
+@pytest.fixture(scope="module", params=[None, *BINDS], ids=lambda bind: bind or "main")
 def bind(request: pytest.FixtureRequest) -> str | None:
     """Each database in turn: the main one is None."""
     name: str | None = request.param
     return name
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alembic_config(config: Config, bind: str | None) -> Iterator[AlembicConfig]:
     """Alembic's own configuration, with a connection to another new and empty database."""
     url, options = config.databases[bind]
@@ -59,6 +67,32 @@ def alembic_config(config: Config, bind: str | None) -> Iterator[AlembicConfig]:
         scratch_database(url, "migrations") as url,
         migration_engine(url, options).connect() as connection,
     ):
+        yield alembic_ini(bind, connection)
+
+
+@pytest.fixture(scope="module")
+def rehearsed(alembic_config: AlembicConfig) -> dict[str, Outcome]:
+    """What came of each new revision, up to the first that fails or leaves a trace."""
+    script = ScriptDirectory.from_config(alembic_config)
+    known = alembic_config.get_main_option("judged_after") or "base"
+    new = [*script.iterate_revisions("heads", known)][:NEWEST]
+    old = [
+        revision for revision in script.iterate_revisions("heads", "base") if revision not in new
+    ]
+    rehearsal = Rehearsal(alembic_config, script)
+    rehearsal.apply(old[::-1])
+    found = {}
+    for revision in new[::-1]:
+        found[revision.path] = outcome = rehearsal.rehearse(revision)
+        if outcome.traces:
+            break
+    return found
+
+
+@pytest.fixture
+def at_head(service: Flask, config: Config, bind: str | None) -> Iterator[AlembicConfig]:
+    """Alembic's own configuration, with a connection to the tests' database, which is at head."""
+    with migration_engine(*config.databases[bind]).connect() as connection:
         yield alembic_ini(bind, connection)
 
 

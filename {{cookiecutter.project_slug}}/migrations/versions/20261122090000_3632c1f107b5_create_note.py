@@ -32,4 +32,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # allow loss of note: upgrade() creates it
     op.drop_table("note")
