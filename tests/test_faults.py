@@ -1,0 +1,187 @@
+"""Faults planted in a rendered project: its own tests name revision, object and cure."""
+
+import textwrap
+from dataclasses import dataclass
+
+import pytest
+from support import Service
+
+REVISION = '''\
+"""Planted"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = {down!r}
+
+
+def upgrade() -> None:
+{upgrade}
+
+
+def downgrade() -> None:
+{downgrade}
+'''
+FIRST = "20261122090000_3632c1f107b5"
+
+
+EVERY = ("sqlite", "postgresql", "mariadb")
+SERVERS = ("postgresql", "mariadb")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a revision does, the test that fails, and what its message holds."""
+
+    upgrade: str
+    downgrade: str
+    test: str
+    words: tuple[str, ...]
+    databases: tuple[str, ...] = EVERY
+
+
+TRACE, LOSS = "every_downgrade_undoes", "no_row_is_lost"
+SQL, LOCK, ALONE = "read_as_sql", "stops_the_service", "stands_alone"
+TABLE = 'op.create_table("thing", sa.Column("id", sa.Integer, primary_key=True))'
+COLUMN = 'op.add_column("note", sa.Column("size", sa.Integer))'
+LEFT = f"""{TABLE}
+{COLUMN}
+op.create_index("ix_note_body", "note", ["id"])
+with op.batch_alter_table("note") as batch:
+    batch.create_check_constraint("with_title", "title <> ''")"""
+LEFT_TOO = """op.create_index("ix_low", "note", [sa.text("lower(title)")])"""
+COMMENT = 'op.create_table_comment("note", "Texts")'
+MOOD = 'sa.Enum("sad", "ok", name="mood").create(op.get_bind())'
+
+
+def batch(*changes: str) -> str:
+    return "\n".join(f'with op.batch_alter_table("note") as batch:\n    batch.{c}' for c in changes)
+
+
+# Several in one revision where one message tells them all.
+FAULTS = {
+    "an empty downgrade": Fault(
+        LEFT,
+        "pass",
+        TRACE,
+        (
+            *("thing columns", "note columns {'name': 'size'", "ix_note_body", "with_title"),
+            *("is left", "downgrade() is to be the opposite of upgrade()"),
+        ),
+    ),
+    "an index over an expression": Fault(
+        LEFT_TOO, "pass", TRACE, ("ix_low", "is left"), ("sqlite", "postgresql")
+    ),
+    "a comment": Fault(COMMENT, "pass", TRACE, ("table_comment", "Texts", "is left"), SERVERS),
+    "an enum type": Fault(MOOD, "pass", TRACE, ("mood", "is left"), ("postgresql",)),
+    "an index that does not come back": Fault(
+        'op.drop_index("ix_note_title", "note")', "pass", TRACE, ("ix_note_title", "is gone")
+    ),
+    "a downgrade that fails": Fault(
+        TABLE, 'op.drop_table("things")', TRACE, ("downgrade() fails", "things")
+    ),
+    "an upgrade that fails": Fault(
+        'op.drop_table("things")', "pass", TRACE, ("upgrade() fails", "things")
+    ),
+    "losses": Fault(
+        f"""# allow loss of note.size:
+{TABLE}
+{COLUMN}
+op.execute("UPDATE note SET title = upper(title)")""",
+        '# allow loss of thing: <reason>\nop.drop_table("thing")\n' + batch('drop_column("size")'),
+        LOSS,
+        tuple(f"# allow loss of {name}: <reason>" for name in ("thing", "note.size", "note.title")),
+    ),
+    "a column that comes back empty": Fault(
+        batch('drop_column("body")'),
+        batch(
+            'add_column(sa.Column("body", sa.Text, server_default="x"))',
+            'alter_column("body", existing_type=sa.Text, server_default=None, nullable=False)',
+        ),
+        LOSS,
+        ("# allow loss of note.body: <reason>",),
+    ),
+    "rows that are deleted": Fault(
+        'op.execute("DELETE FROM note")', "pass", LOSS, ("# allow loss of note: <reason>",)
+    ),
+    "a model": Fault(
+        "from app.notes.models import Note  # noqa\nsa.MetaData().create_all(op.get_bind())",
+        "pass",
+        ALONE,
+        ("from app.notes.models import Note", "MetaData().create_all", "write out what it is"),
+    ),
+    "online only": Fault(
+        'op.get_bind().execute(sa.text("SELECT 1")).scalar_one()',
+        "pass",
+        SQL,
+        ("alembic upgrade --sql", "# allow online-only: <reason>"),
+        SERVERS,
+    ),
+    "locks": Fault(
+        batch(
+            'add_column(sa.Column("size", sa.Integer, nullable=False))',
+            'drop_column("body")',
+            'alter_column("title", type_=sa.String(300), existing_nullable=False)',
+            'alter_column("created_at", new_column_name="made_at", existing_type=sa.DateTime)',
+            'create_unique_constraint("uq_note_id", ["id"])',
+        )
+        + '\nop.rename_table("note", "text")\nop.drop_table("text")',
+        "pass",
+        LOCK,
+        (
+            *("COLUMN size", "# allow adding-required-field: <reason>"),
+            *("DROP COLUMN body", "# allow ban-drop-column: <reason>"),
+            *("title TYPE VARCHAR(300)", "# allow changing-column-type: <reason>"),
+            *("RENAME created_at TO made_at", "# allow renaming-column: <reason>"),
+            *("uq_note_id", "# allow disallowed-unique-constraint: <reason>"),
+            *("RENAME TO text", "# allow renaming-table: <reason>"),
+            *("DROP TABLE text", "# allow ban-drop-table: <reason>"),
+        ),
+        ("mariadb",),
+    ),
+}
+FAULTS["an index that blocks writes, and plain SQL"] = Fault(
+    """op.create_index("ix_note_id", "note", ["id"])
+op.get_bind().execute(sa.text("ALTER TABLE note DROP COLUMN body"))""",
+    "pass",
+    LOCK,
+    (
+        *("ix_note_id", "# allow require-concurrent-index-creation: <reason>"),
+        *("DROP COLUMN body", "# allow ban-drop-column: <reason>"),
+    ),
+    ("postgresql",),
+)
+
+
+def plant(service: Service, upgrade: str, downgrade: str = "pass", **names: object) -> None:
+    values = {"revision": "planted", "down": FIRST} | names
+    text = REVISION.format(
+        upgrade=textwrap.indent(upgrade, "    "),
+        downgrade=textwrap.indent(downgrade, "    "),
+        **values,
+    )
+    service.write(f"migrations/versions/{values['revision']}_x.py", text)
+
+
+def own_tests(service: Service, fails: bool = True) -> str:
+    words = ("-q", "-p", "no:cacheprovider", "tests/test_migrations.py")
+    return service.run("pytest", *words, fails=fails)
+
+
+@pytest.mark.parametrize(
+    ("service", "fault"),
+    [(kind, name) for name, fault in FAULTS.items() for kind in fault.databases],
+    indirect=["service"],
+)
+def test_its_own_tests_catch(service: Service, fault: str) -> None:
+    planted = FAULTS[fault]
+    plant(service, planted.upgrade, planted.downgrade)
+
+    out = own_tests(service)
+
+    failed = [line for line in out.splitlines() if line.startswith("FAILED")]
+    assert any(planted.test in line for line in failed), out
+    for word in (*planted.words, "planted_x.py"):
+        assert word in out, f"{word} is not in\n{out}"
+    assert "Traceback" not in out
