@@ -85,10 +85,8 @@ FAULTS = {
         'op.drop_table("things")', "pass", TRACE, ("upgrade() fails", "things")
     ),
     "losses": Fault(
-        f"""# allow loss of note.size:
-{TABLE}
-{COLUMN}
-op.execute("UPDATE note SET title = upper(title)")""",
+        "# allow loss of note.size:\n"
+        + "\n".join((TABLE, COLUMN, 'op.execute("UPDATE note SET title = upper(title)")')),
         '# allow loss of thing: <reason>\nop.drop_table("thing")\n' + batch('drop_column("size")'),
         LOSS,
         tuple(f"# allow loss of {name}: <reason>" for name in ("thing", "note.size", "note.title")),
@@ -120,7 +118,6 @@ op.execute("UPDATE note SET title = upper(title)")""",
     ),
     "locks": Fault(
         batch(
-            'add_column(sa.Column("size", sa.Integer, nullable=False))',
             'drop_column("body")',
             'alter_column("title", type_=sa.String(300), existing_nullable=False)',
             'alter_column("created_at", new_column_name="made_at", existing_type=sa.DateTime)',
@@ -130,7 +127,6 @@ op.execute("UPDATE note SET title = upper(title)")""",
         "pass",
         LOCK,
         (
-            *("COLUMN size", "# allow adding-required-field: <reason>"),
             *("DROP COLUMN body", "# allow ban-drop-column: <reason>"),
             *("title TYPE VARCHAR(300)", "# allow changing-column-type: <reason>"),
             *("RENAME created_at TO made_at", "# allow renaming-column: <reason>"),
@@ -138,7 +134,12 @@ op.execute("UPDATE note SET title = upper(title)")""",
             *("RENAME TO text", "# allow renaming-table: <reason>"),
             *("DROP TABLE text", "# allow ban-drop-table: <reason>"),
         ),
-        ("mariadb",),
+    ),
+    "a required column": Fault(
+        batch('add_column(sa.Column("size", sa.Integer, nullable=False))'),
+        "pass",
+        LOCK,
+        ("COLUMN size", "# allow adding-required-field: <reason>"),
     ),
 }
 FAULTS["an index that blocks writes, and plain SQL"] = Fault(
@@ -185,3 +186,119 @@ def test_its_own_tests_catch(service: Service, fault: str) -> None:
     for word in (*planted.words, "planted_x.py"):
         assert word in out, f"{word} is not in\n{out}"
     assert "Traceback" not in out
+
+
+HONEST = (  # as a team writes them, with what each does on purpose
+    (
+        """
+        kind = sa.Enum("small", "large", name="kind")
+        op.create_table(
+            "thing",
+            sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("kind", kind, nullable=False),
+            sa.Column("name", sa.String(20), nullable=False, unique=True),
+            sa.Column("price", sa.Numeric(8, 2)),
+            sa.Column("parent_id", sa.ForeignKey("thing.id", name="fk_parent")),
+            sa.Column("note_id", sa.ForeignKey("note.id", name="fk_note"), nullable=False),
+        )
+        op.create_index("ix_thing_kind", "thing", ["kind"])
+        """,
+        """
+        # allow loss of thing: upgrade() creates it
+        op.drop_table("thing")
+        sa.Enum(name="kind").drop(op.get_bind())
+        """,
+    ),
+    (
+        """
+        with op.batch_alter_table("thing") as batch:
+            batch.add_column(sa.Column("size", sa.Integer, nullable=False, server_default="0"))
+        op.execute("UPDATE thing SET size = id")
+        """,
+        """
+        # allow loss of thing.size: upgrade() adds it
+        with op.batch_alter_table("thing") as batch:
+            batch.drop_column("size")
+        """,
+    ),
+    (
+        """
+        # allow changing-column-type: few rows, and no release reads it
+        with op.batch_alter_table("thing") as batch:
+            batch.alter_column("name", type_=sa.String(40), existing_nullable=False)
+        """,
+        """
+        with op.batch_alter_table("thing") as batch:
+            batch.alter_column("name", type_=sa.String(20), existing_nullable=False)
+        """,
+    ),
+    (
+        """
+        # allow online-only: the rows are worked out here
+        # allow loss of thing.price: the old prices are not worth keeping
+        connection = op.get_bind()
+        for key, price in connection.execute(sa.text("SELECT id, price FROM thing")).all():
+            values = {"id": key, "price": price + 1}
+            connection.execute(sa.text("UPDATE thing SET price = :price WHERE id = :id"), values)
+        """,
+        "pass",
+    ),
+)
+
+
+def test_an_honest_project_is_green(service: Service) -> None:
+    down = FIRST
+    for number, (upgrade, downgrade) in enumerate(HONEST):
+        texts = [textwrap.dedent(text).strip() for text in (upgrade, downgrade)]
+        plant(service, *texts, revision=f"honest{number}", down=down)
+        down = f"honest{number}"
+
+    out = own_tests(service)  # that the models lack the table is all there is to say
+
+    failed = [line.split("::")[1] for line in out.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 1, out
+    assert "remove_table" in out
+    assert "alembic revision --autogenerate" in out
+
+
+def test_models_that_are_ahead(service: Service) -> None:
+    models = service.folder / "app/notes/models.py"
+    added = "    body: Mapped[str]", "    size: Mapped[int | None]\n    body: Mapped[str]"
+    models.write_text(models.read_text("utf-8").replace(*added), "utf-8")
+
+    out = own_tests(service)
+
+    assert "add_column" in out
+    assert "'size'" in out
+    assert "alembic revision --autogenerate" in out
+
+
+CHAINS: dict[str, tuple[dict[str, dict[str, object]], tuple[str, ...]]] = {
+    "two heads": ({"left": {}, "right": {}}, ("left_x.py and right_x.py are heads", "merge heads")),
+    "a parent that is gone": (
+        {"one": {"down": "gone"}},
+        ("one_x.py follows gone", "bring it back"),
+    ),
+    "a circle": (
+        {"one": {"down": "two"}, "two": {"down": "one"}},
+        ("one_x.py, two_x.py follow each other in a circle", "correct a down_revision"),
+    ),
+    "an id used twice": ({FIRST: {}}, (f"{FIRST}_x.py needs another id", "create_note.py")),
+    "an id that is too long": ({"x" * 33: {}}, ("needs another id", "32 characters")),
+}
+
+
+@pytest.mark.parametrize("chain", [*CHAINS, "no revision"])
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database is looked at
+def test_one_message_for_a_broken_chain(service: Service, chain: str) -> None:
+    files, words = CHAINS.get(chain, ({}, ("helper.py is not a revision", "move it elsewhere")))
+    if not files:
+        service.write("migrations/versions/helper.py", "LIMIT = 3\n")
+    for revision, names in files.items():
+        plant(service, "pass", revision=revision, **names)
+
+    out = service.run("pytest", "-q", "-p", "no:cacheprovider", fails=True)
+
+    assert not [word for word in words if word not in out], out
+    assert "1 failed in" in out
+    assert len(out.splitlines()) < 12

@@ -24,8 +24,8 @@ ALWAYS = """
     app/notes/models.py app/notes/views.py app/templates/start.html
     alembic_support/attempts.py alembic_support/autogenerate.py alembic_support/cli.py
     alembic_support/connection.py alembic_support/galera.py alembic_support/journal.py
-    alembic_support/lock.py
-    alembic_support/review.py alembic_support/scratch.py
+    alembic_support/lock.py alembic_support/rehearsal.py alembic_support/review.py
+    alembic_support/scratch.py
     migrations/env.py migrations/script.py.mako migrations/versions/README.md
     migrations/versions/20261122090000_3632c1f107b5_create_note.py
     tests/conftest.py tests/test_config.py tests/test_health.py tests/test_history.py

@@ -413,39 +413,6 @@ def test_moments_keep_their_zone_and_their_microseconds(service: Service) -> Non
     )
 
 
-PLANTED = {
-    "a downgrade that is missing": (
-        '    op.drop_table("note")',
-        "    pass",
-        "leaves a trace",
-    ),
-    "a revision that borrows a model": (
-        "import sqlalchemy as sa\n",
-        "import sqlalchemy as sa\n\nfrom app.notes.models import Note  # noqa: F401\n",
-        "'from app.notes.models import Note  # noqa: F401' will change",
-    ),
-    "a model without its revision": (
-        '        sa.Column("body", sa.Text(), nullable=False),\n',
-        "",
-        "alembic revision --autogenerate",
-    ),
-}
-
-
-@pytest.mark.parametrize("fault", PLANTED)
-def test_its_own_tests_catch(service: Service, fault: str) -> None:
-    old, new, message = PLANTED[fault]
-    path = service.revisions()[0]
-    text = path.read_text("utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), "utf-8")
-
-    out = service.run("pytest", "-q", "tests/test_migrations.py", fails=True)
-
-    assert message in out
-    assert path.name in out or "body" in out
-
-
 def test_its_own_tests_catch_what_is_not_decided(service: Service) -> None:
     models = service.folder / "app/notes/models.py"
     renamed = models.read_text("utf-8").replace("    title: ", "    heading: ")
@@ -457,14 +424,6 @@ def test_its_own_tests_catch_what_is_not_decided(service: Service) -> None:
     out = service.run("pytest", "-q", "-k", "left_to_decide", fails=True)
     assert "note.title is dropped" in out
     assert service.newest().name in out
-
-
-def test_its_own_tests_catch_two_heads(service: Service) -> None:
-    first = service.revisions()[0].name[:27]
-    for name in ("left", "right"):
-        service.run("alembic", "revision", "-m", name, "--head", first, "--splice")
-
-    assert "alembic merge heads" in service.run("pytest", "-q", "-k", "one_head", fails=True)
 
 
 def test_its_tests_never_run_in_production(service: Service) -> None:

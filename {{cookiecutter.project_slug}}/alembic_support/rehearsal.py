@@ -66,6 +66,7 @@ class Rehearsal:
                 self.fill(touched, before)
         except Exception as error:
             self.connection.rollback()
+            outcome.operations = outcome.operations or self.operations
             outcome.traces.append(f"{way}() fails: {error}")
         return outcome
 
@@ -87,8 +88,8 @@ class Rehearsal:
 
     def run(self, way: str, *scripts: Script, **options: Any) -> None:
         """Do what `alembic` does, without reading all the revisions at each step."""
-        up = way == "upgrade"
-        steps = [RevisionStep(self.script.revision_map, script, up) for script in scripts]
+        known = self.script.revision_map
+        steps = [RevisionStep(known, script, way == "upgrade") for script in scripts]
         with EnvironmentContext(self.config, self.script, fn=lambda *_: steps, **options):
             self.script.run_env()
 
@@ -153,8 +154,5 @@ class Rehearsal:
             old, new = before.get(name, Table()), self.tables.get(name, Table())
             outcome.traces += [f"{name} {fact} is gone" for fact in sorted(old.facts - new.facts)]
             outcome.traces += [f"{name} {fact} is left" for fact in sorted(new.facts - old.facts)]
-            if len(new.rows) < len(old.rows):
-                outcome.losses.append(name)
-            else:
-                lost = [key for key in old.columns if old.values(key) - new.values(key)]
-                outcome.losses += [f"{name}.{key}" for key in lost]
+            lost = [f"{name}.{key}" for key in old.columns if old.values(key) - new.values(key)]
+            outcome.losses += [name] if len(new.rows) < len(old.rows) else lost

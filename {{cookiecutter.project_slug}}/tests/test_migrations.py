@@ -128,7 +128,7 @@ def test_models_and_migrations_agree(at_head: AlembicConfig) -> None:
 def test_every_downgrade_undoes_its_upgrade(rehearsed: dict[str, Outcome]) -> None:
     for path, outcome in rehearsed.items():
         problems = (f"{Path(path).name}: {trace}" for trace in outcome.traces)
-        fail(problems, "downgrade() is to be the opposite of upgrade(): add what it lacks")
+        fail(problems, "Mend it: downgrade() is to be the opposite of upgrade()")
 
 
 def test_no_row_is_lost_unsaid(rehearsed: dict[str, Outcome]) -> None:
