@@ -45,6 +45,7 @@ TRACE, LOSS = "every_downgrade_undoes", "no_row_is_lost"
 SQL, LOCK, ALONE = "read_as_sql", "stops_the_service", "stands_alone"
 TABLE = 'op.create_table("thing", sa.Column("id", sa.Integer, primary_key=True))'
 COLUMN = 'op.add_column("note", sa.Column("size", sa.Integer))'
+UPPER = 'op.execute("UPDATE note SET title = upper(title)")'
 LEFT = f"""{TABLE}
 {COLUMN}
 op.create_index("ix_note_body", "note", ["id"])
@@ -85,8 +86,7 @@ FAULTS = {
         'op.drop_table("things")', "pass", TRACE, ("upgrade() fails", "things")
     ),
     "losses": Fault(
-        "# allow loss of note.size:\n"
-        + "\n".join((TABLE, COLUMN, 'op.execute("UPDATE note SET title = upper(title)")')),
+        "\n".join(("# allow loss of note.size:", TABLE, COLUMN, UPPER)),
         '# allow loss of thing: <reason>\nop.drop_table("thing")\n' + batch('drop_column("size")'),
         LOSS,
         tuple(f"# allow loss of {name}: <reason>" for name in ("thing", "note.size", "note.title")),
@@ -155,7 +155,7 @@ op.get_bind().execute(sa.text("ALTER TABLE note DROP COLUMN body"))""",
 )
 
 
-def plant(service: Service, upgrade: str, downgrade: str = "pass", **names: object) -> None:
+def plant(service: Service, upgrade: str, downgrade: str = "pass", **names: str) -> None:
     values = {"revision": "planted", "down": FIRST} | names
     text = REVISION.format(
         upgrade=textwrap.indent(upgrade, "    "),
@@ -198,8 +198,8 @@ HONEST = (  # as a team writes them, with what each does on purpose
             sa.Column("kind", kind, nullable=False),
             sa.Column("name", sa.String(20), nullable=False, unique=True),
             sa.Column("price", sa.Numeric(8, 2)),
-            sa.Column("parent_id", sa.ForeignKey("thing.id", name="fk_parent")),
-            sa.Column("note_id", sa.ForeignKey("note.id", name="fk_note"), nullable=False),
+            sa.Column("parent_id", sa.Integer, sa.ForeignKey("thing.id", name="fk_parent")),
+            sa.Column("note_id", sa.Integer, sa.ForeignKey("note.id"), nullable=False),
         )
         op.create_index("ix_thing_kind", "thing", ["kind"])
         """,
@@ -273,8 +273,11 @@ def test_models_that_are_ahead(service: Service) -> None:
     assert "alembic revision --autogenerate" in out
 
 
-CHAINS: dict[str, tuple[dict[str, dict[str, object]], tuple[str, ...]]] = {
-    "two heads": ({"left": {}, "right": {}}, ("left_x.py and right_x.py are heads", "merge heads")),
+CHAINS: dict[str, tuple[dict[str, dict[str, str]], tuple[str, ...]]] = {
+    "two heads": (
+        {"left": {}, "right": {}},
+        ("left_x.py", "right_x.py", "are heads", "alembic merge heads"),
+    ),
     "a parent that is gone": (
         {"one": {"down": "gone"}},
         ("one_x.py follows gone", "bring it back"),

@@ -1,9 +1,8 @@
 """The two warnings, as tests: autogenerate misses things, and upgrade is only half of a revision.
 
-Each new revision is applied, taken back and applied again, with rows in the tables. New are the 30
-newest, or fewer where `judged_after` in alembic.ini names the last that is not: an older one was
-proven when it was new, and has been deployed since. What a revision does on purpose is allowed by
-a line in it: `# allow <what the test names>: <reason>`.
+New revisions are applied, taken back and applied again, with rows in the tables: the 30 newest, or
+those after `judged_after` in alembic.ini, where they are fewer; older ones have been deployed since.
+What one does on purpose is allowed by a line in it: `# allow <what the test names>: <reason>`.
 """
 
 import ast
@@ -77,24 +76,21 @@ def faults(bind: str | None) -> Iterator[str]:
             yield f"{path.name} is not a revision ({error!r}): mend it, or move it elsewhere"
             continue
         if revision in names or len(revision) > 32:
-            other = names.get(revision, "32 characters do not hold it")
-            yield f"{path.name} needs another id than {revision}: {other}"
+            why = names.get(revision, "it has more than 32 characters")
+            yield f"{path.name} needs another id than {revision}: {why}"
         names[revision], follows[revision] = path.name, parents
     for revision, parent in ((child, parent) for child in follows for parent in follows[child]):
         if parent not in names:
-            yield (
-                f"{names[revision]} follows {parent}, and no file has that id: bring it back "
-                "(git log --diff-filter=D -- migrations), or correct down_revision"
-            )
+            where = "git log --diff-filter=D -- migrations"
+            yield f"{names[revision]} follows {parent}, which is gone: bring it back ({where})"
     try:
         TopologicalSorter(follows).prepare()
     except CycleError as error:
-        circle = ", ".join(sorted({names[revision] for revision in error.args[1]}))
-        yield f"{circle} follow each other in a circle: correct a down_revision"
+        circle = sorted({names[revision] for revision in error.args[1]})
+        yield f"{', '.join(circle)} follow each other in a circle: correct a down_revision"
     heads = names.keys() - {parent for parents in follows.values() for parent in parents}
     if len(heads) > 1:
-        found = " and ".join(sorted(names[head] for head in heads))
-        yield f"{found} are heads, and one is allowed: join them with `alembic merge heads`"
+        yield f"{sorted(names[head] for head in heads)} are heads: join them, alembic merge heads"
 
 
 def test_the_revisions_are_one_chain(bind: str | None, request: pytest.FixtureRequest) -> None:
