@@ -1,8 +1,7 @@
 """The two warnings, as tests: autogenerate misses things, and upgrade is only half of a revision.
 
-New revisions are applied, taken back and applied again, with rows in the tables: the 30 newest, or
-those after `judged_after` in alembic.ini, where they are fewer; older ones have been deployed since.
-What one does on purpose is allowed by a line in it: `# allow <what the test names>: <reason>`.
+New revisions are applied, taken back and applied again, with rows in the tables: the 30 newest, and
+only those after `judged_after` of alembic.ini. `# allow <what a test names>: <reason>` allows it.
 """
 
 import ast
