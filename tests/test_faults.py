@@ -79,6 +79,13 @@ FAULTS = {
     "an index that does not come back": Fault(
         'op.drop_index("ix_note_title", "note")', "pass", TRACE, ("ix_note_title", "is gone")
     ),
+    "an index that its name does not tell the table of": Fault(
+        """op.execute("CREATE INDEX by_text ON note (id)")""",
+        'op.execute("DROP INDEX by_text")\nop.execute("CREATE INDEX by_text ON note (title)")',
+        TRACE,
+        ("by_text", "is left"),
+        ("sqlite", "postgresql"),
+    ),
     "a downgrade that fails": Fault(
         TABLE, 'op.drop_table("things")', TRACE, ("downgrade() fails", "things")
     ),

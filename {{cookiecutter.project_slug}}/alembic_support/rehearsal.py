@@ -1,7 +1,7 @@
 """Apply a revision, take it back and apply it again, with rows in the tables: what is lost?"""
 
 import io
-from collections.abc import Collection
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -33,8 +33,8 @@ class Outcome:
 class Rehearsal:
     """Revisions, applied to the database of an Alembic configuration and taken back, in order.
 
-    After a step only the tables that its SQL names are looked at, and those that refer to them:
-    it takes as long among a thousand tables as among ten.
+    After a step only the tables that its SQL names are looked at, so that it takes as long among
+    a thousand tables as among ten.
     """
 
     def __init__(self, config: AlembicConfig, script: ScriptDirectory) -> None:
@@ -50,8 +50,7 @@ class Rehearsal:
 
     def rehearse(self, script: Script) -> Outcome:
         """Apply, take back and apply a revision, or as much of that as works."""
-        outcome, before = Outcome(), dict(self.tables)
-        way = "upgrade"
+        outcome, before, way = Outcome(), dict(self.tables), "upgrade"
         try:
             touched = self.step(way, script)
             outcome.operations = self.operations
@@ -88,8 +87,7 @@ class Rehearsal:
 
     def run(self, way: str, *scripts: Script, **options: Any) -> None:
         """Do what `alembic` does, without reading all the revisions at each step."""
-        known = self.script.revision_map
-        steps = [RevisionStep(known, script, way == "upgrade") for script in scripts]
+        steps = [RevisionStep(self.script.revision_map, s, way == "upgrade") for s in scripts]
         with EnvironmentContext(self.config, self.script, fn=lambda *_: steps, **options):
             self.script.run_env()
 
@@ -105,24 +103,27 @@ class Rehearsal:
             outcome.online_only = f"{type(error).__name__}: {error}"
 
     def look(self, sql: str) -> set[str]:
-        """Look again at the tables that are named, and at those that refer to them."""
+        """Look again at the tables that are named, by an index too, and at those they empty."""
         there = sa.inspect(self.connection).get_table_names()
         touched = {name for name in ("", *self.tables, *there) if name in sql}
-        touched |= {name for name, table in self.tables.items() if table.parents & touched}
+        emptied = set(re.findall(r"DELETE FROM \W?(\w+)", sql, re.IGNORECASE))
+        indexes = re.findall(r"INDEX (?:CONCURRENTLY |IF EXISTS )*\W?(\w+)", sql, re.IGNORECASE)
+        for name, table in self.tables.items():
+            if table.parents & emptied or any(repr(i) in f for i in indexes for f in table.facts):
+                touched.add(name)
         kept = {name: table for name, table in self.tables.items() if name not in touched}
         self.tables = kept | read_tables(self.connection, touched)
         self.connection.rollback()
         return touched
 
-    def fill(self, names: Collection[str], before: dict[str, Table]) -> None:
+    def fill(self, names: set[str], before: dict[str, Table]) -> None:
         """Give two rows to each table that has none, and to others values in their new columns.
 
         A table whose CHECK refuses them stays empty.
         """
         waiting = sorted(name for name in names if name and name in self.tables)
         while waiting:
-            late = set(waiting)
-            ready = (name for name in waiting if not self.tables[name].parents & late - {name})
+            ready = (n for n in waiting if not self.tables[n].parents & {*waiting} - {n})
             waiting.remove(name := next(ready, waiting[0]))
             table = self.tables[name]
             known = before[name].columns if table.rows and name in before else {}
@@ -148,7 +149,7 @@ class Rehearsal:
         which = (sa.column(key) == row[key] for key in table.key or [*row][:1])
         return target.update().where(*which).values(values)
 
-    def compare(self, before: dict[str, Table], names: Collection[str], outcome: Outcome) -> None:
+    def compare(self, before: dict[str, Table], names: set[str], outcome: Outcome) -> None:
         """Note what differs from an earlier look at these tables."""
         for name in sorted(names):
             old, new = before.get(name, Table()), self.tables.get(name, Table())
