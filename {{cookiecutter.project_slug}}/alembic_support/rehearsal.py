@@ -15,7 +15,6 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import RevisionStep
 from alembic.script import Script, ScriptDirectory
 
-from alembic_support.journal import listening
 from alembic_support.scratch import Table, read_rows, read_tables, sample
 
 
@@ -79,9 +78,13 @@ class Rehearsal:
             operations.append(operation)
             return invoke(by, operation)
 
-        event = ("before_cursor_execute", lambda *args: statements.append(args[2]))
-        with listening(self.connection, event), patch.object(AbstractOperations, "invoke", note):
-            self.run(way, *scripts)
+        event = (self.connection, "before_cursor_execute", lambda *args: statements.append(args[2]))
+        sa.event.listen(*event)
+        try:
+            with patch.object(AbstractOperations, "invoke", note):
+                self.run(way, *scripts)
+        finally:
+            sa.event.remove(*event)
         self.connection.commit()
         return self.look("\n".join(statements))
 
