@@ -63,8 +63,7 @@ def main() -> None:
     VERSIONS.mkdir(exist_ok=True)
     MODELS.parent.mkdir(exist_ok=True)
     if STOCK:
-        autogenerate.OPTIONS.clear()
-        autogenerate.OPTIONS.update(compare_type=True)
+        autogenerate.options = lambda *_: {"compare_type": True}
     wanted = set(json.load(sys.stdin))
     for case in CASES:
         if case.name in wanted:
