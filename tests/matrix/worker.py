@@ -114,7 +114,7 @@ def run(case: Case) -> None:
     compare("create_all of the models after", after[0], created(case))
     kept = {} if case.derived else common_columns(before[1], after[1])
     compare_rows("upgrade", before[1], after[1], kept)
-    first = sorted_revisions()[0].read_text("utf-8").partition("revision = ")[2][1:13]
+    first = sorted_revisions()[0].read_text("utf-8").partition('revision = "')[2].partition('"')[0]
     command("downgrade", first)
     again = look()
     compare("the schema before, after a downgrade", again[0], before[0])
