@@ -16,7 +16,6 @@ from pathlib import Path
 ANSWERS = dict(json.loads(r"""{{ cookiecutter.items()|list|tojson }}"""))
 # The files and folders of an option stay only when its question got this answer.
 OPTIONS = {
-    ("autogenerate", "thorough"): ["alembic_support/thorough"],
     ("container", True): [".dockerignore", "Dockerfile", "compose.yaml"],
     ("ci", "github"): [".github/workflows/ci.yml"],
     ("ci", "gitlab"): [".gitlab-ci.yml"],

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from cases import CASES
+from cases import CASES, GIVEN_UP
 from support import server
 
 MATRIX = Path(__file__).parent / "matrix"
@@ -46,6 +46,8 @@ def results(
     """Run the chosen cells, one process for each database, all at once."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
     cells: Any = [i.callspec.params["cell"] for i in items if i.originalname == "test_change"]
+    if any(item.originalname == "test_share" for item in items):
+        cells = CELLS
     found: dict[tuple[str, str], list[str]] = {}
     running = []
     for database in filter(reachable, sorted({database for database, _ in cells})):
@@ -115,7 +117,23 @@ def test_change(cell: tuple[str, str], results: dict[tuple[str, str], list[str]]
     if cell[0] != "S":
         server(KINDS[cell[0]])
     error, log, revisions = results[cell]
-    assert not error, f"{error}\n\n{log}\n\n{revisions}"
+    if reason := GIVEN_UP.get(cell):
+        assert error, f"this works now, so take it out of GIVEN_UP in cases.py: {reason}"
+    else:
+        assert not error, f"{error}\n\n{log}\n\n{revisions}"
+
+
+@pytest.mark.parametrize("database", "SPM")
+def test_share(database: str, results: dict[tuple[str, str], list[str]]) -> None:
+    """At least 95 % of the changes are right on each database; `pytest -rP` shows how many."""
+    if database != "S":
+        server(KINDS[database])
+    errors = {name: error for (kind, name), (error, *_) in results.items() if kind == database}
+    wrong = sorted(name for name, error in errors.items() if error)
+    print(f"{KINDS[database]}: {len(errors) - len(wrong)} of {len(errors)} right")
+    assert GIVEN_UP.keys() <= {*CELLS}
+    assert len(errors) == sum(database in case.on for case in CASES), "some were not run"
+    assert len(wrong) <= len(errors) * 0.05, f"{len(wrong)} of {len(errors)} are wrong: {wrong}"
 
 
 RULES = "B,C4,F,I,N,PT,RUF,S,SIM,UP,W"

@@ -1,15 +1,13 @@
 """The rendered service, by its own commands, on each database."""
 
-import shutil
 import sqlite3
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from support import DATABASES, Service, database, free_port
+from support import Service, free_port
 
 MODEL = """\
 import sqlalchemy as sa
@@ -26,16 +24,6 @@ class Thing(db.Model):
 
 def test_its_own_checks_pass(service: Service) -> None:
     service.run("pytest", "-q")
-
-
-@pytest.mark.parametrize("kind", DATABASES)
-def test_its_own_checks_pass_with_thorough_autogenerate(
-    kind: str, render: Callable[..., Path], env: dict[str, str], tmp_path: Path
-) -> None:
-    project = render(database=kind, autogenerate="thorough")
-    folder = shutil.copytree(project, tmp_path / "my-service")
-    with database(kind, tmp_path) as url:
-        Service(kind, folder, url, env).run("pytest", "-q")
 
 
 def test_the_daily_loop(service: Service) -> None:

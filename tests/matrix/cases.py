@@ -1141,4 +1141,8 @@ REBUILT = [
     ),
 ]
 
+# What autogenerate gets wrong, by database and case, and why that is accepted: none at present.
+# A cell that is listed here and begins to work fails its test, and so does one too many.
+GIVEN_UP: dict[tuple[str, str], str] = {}
+
 CASES = [*TABLES, *COLUMNS, *INDEXES, *CONSTRAINTS, *ENUMS, *TYPES, *NAMES, *REBUILT]

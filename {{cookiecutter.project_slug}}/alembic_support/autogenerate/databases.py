@@ -8,12 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
+from alembic.autogenerate.render import _alter_column, _render_server_default
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from alembic.runtime.plugins import Plugin
-from alembic.util import DispatchPriority, PriorityDispatchResult
+from alembic.util import PriorityDispatchResult
 
-from alembic_support.autogenerate.compare import MARIADB, PLAIN, native, plain
+from alembic_support.autogenerate.compare import GO_ON, MARIADB, PLAIN, native, plain
 
 Ops = list[Any]
 ENUMS = """
@@ -25,13 +25,11 @@ ENUMS = """
     LEFT JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE t.typtype = 'e' ORDER BY 1, 3, 4"""
-LOST = {
-    "AUTOINCREMENT": r"\bAUTOINCREMENT\b",
-    "COLLATE": r"\bCOLLATE\b",
-    "STRICT": r"\)\s*STRICT\s*$",
-    "WITHOUT ROWID": r"\bWITHOUT ROWID\b",
-    "a CHECK without a name": r"(?<!CONSTRAINT)\s(?!CONSTRAINT)(?:\S+|\([\d, ]+\))\s+CHECK\b",
-}
+LOST = re.compile(
+    r"\bAUTOINCREMENT\b|\bCOLLATE\b|\bSTRICT\s*$|\bWITHOUT ROWID\b"
+    r"|(?<!CONSTRAINT)\s(?!CONSTRAINT)(?:\S+|\([\d, ]+\))\s+CHECK\b.*",  # one without a name
+    re.IGNORECASE,
+)
 
 
 class Sql(ops.ExecuteSQLOp):
@@ -39,15 +37,41 @@ class Sql(ops.ExecuteSQLOp):
 
     def __init__(self, statement: str, undo: str, last: bool = False) -> None:
         super().__init__(statement)
-        self.statement, self.undo, self.last = statement, undo, last
+        self.undo, self.last = undo, last
 
     def reverse(self) -> "Sql":
-        return Sql(self.undo, self.statement)
+        return Sql(self.undo, str(self.sqltext))
 
 
-@renderers.dispatch_for(Sql)
-def render_sql(_context: AutogenContext, op: Sql) -> list[str]:
-    return [f"op.execute({op.statement!r})"] if op.statement else []
+@renderers.dispatch_for(ops.AlterColumnOp, replace=True)
+def render_alter_column(context: AutogenContext, op: ops.AlterColumnOp) -> list[str]:
+    """Write what Alembic takes but does not write: USING, and the identity that was there."""
+    dialect: Any = context.dialect
+    first, more, default = [], "", op.existing_server_default
+    if isinstance(op.modify_server_default, sa.Identity) and default:
+        more = f", existing_server_default={_render_server_default(default, context)}"
+    if dialect.name == "postgresql" and (using := converted(dialect, op)):
+        more = f", postgresql_using={using!r}"
+        if isinstance(default, sa.DefaultClause):  # it is not converted, so it goes before
+            column = ops.AlterColumnOp(op.table_name, op.column_name, schema=op.schema)
+            column.modify_server_default = None
+            first = [_alter_column(context, column)]
+            if op.modify_server_default is False:
+                op.modify_server_default = sa.DefaultClause(sa.text(plain(str(default.arg))))
+    return [*first, f"{_alter_column(context, op)[:-1]}{more})"]
+
+
+def converted(dialect: sa.Dialect, op: ops.AlterColumnOp) -> str | None:
+    """Return how PostgreSQL converts values, where it does not by itself: moments are in UTC."""
+    old: Any = op.existing_type
+    new: Any = op.modify_type
+    name = dialect.identifier_preparer.quote(op.column_name)
+    if isinstance(old, sa.DateTime) and isinstance(new, sa.DateTime):
+        return f"{name} AT TIME ZONE 'UTC'" if bool(old.timezone) != bool(new.timezone) else None
+    enum = new is not None and (native(old) or native(new))
+    if new is None or (old._type_affinity is new._type_affinity and not enum):
+        return None
+    return f"{name}{'::text' if enum else ''}::{new.compile(dialect)}"
 
 
 def compare_enums(
@@ -55,84 +79,82 @@ def compare_enums(
 ) -> PriorityDispatchResult:
     """Make, change and drop PostgreSQL's enums, in SQL that works offline too."""
     connection: Any = context.connection
-    preparer = connection.dialect.identifier_preparer
     rows = connection.execute(sa.text(ENUMS)).all()
-    found = {name: list(group) for name, group in groupby(rows, lambda row: row[0])}
+    found = {name: list(users) for name, users in groupby(rows, lambda row: row[0])}
     columns = [column for table in context.sorted_tables for column in table.columns]
     enums = [enum for column in columns if (enum := native(column.type))]
-    wanted = {
-        preparer.format_type(enum).removeprefix(f"{connection.dialect.default_schema_name}."): enum
-        for enum in enums
-    }
+    named = connection.dialect.identifier_preparer.format_type
+    usual = f"{connection.dialect.default_schema_name}."
+    wanted = {named(enum).removeprefix(usual): enum.enums for enum in enums}
     defaults = {str(getattr(column.server_default, "arg", "")) for column in columns}
-    for name, enum in wanted.items():
+    for name, labels in wanted.items():
         if name not in found:
-            upgrade.ops.append(Sql(create(name, enum.enums), f"DROP TYPE {name}"))
-        elif enum.enums != found[name][0][-1]:
-            upgrade.ops += changed(name, enum.enums, found[name], defaults)
-    for name in found.keys() - wanted.keys():
-        users = {row[1] for row in found[name]} - {None}
-        if users and all(
-            context.run_name_filters(u, "table", {"schema_name": None}) for u in users
-        ):
-            upgrade.ops.append(
-                Sql(f"DROP TYPE {name}", create(name, found[name][0][-1]), last=True)
-            )
-    return PriorityDispatchResult.CONTINUE
-
-
-def literal(label: str) -> str:
-    return "'" + label.replace("'", "''").replace(":", r"\:") + "'"
+            upgrade.ops.append(Sql(create(name, labels), f"DROP TYPE {name}"))
+        elif labels != found[name][0][-1]:
+            upgrade.ops += changed(name, labels, found[name], defaults)
+    for name in sorted(found.keys() - wanted.keys()):
+        users = {row[1] for row in found[name] if row[1]}
+        if users and all(context.run_name_filters(user, "table", {}) for user in users):
+            undo = create(name, found[name][0][-1])
+            upgrade.ops.append(Sql(f"DROP TYPE {name}", undo, last=True))
+    return GO_ON
 
 
 def create(name: str, labels: Sequence[str]) -> str:
     return f"CREATE TYPE {name} AS ENUM ({', '.join(map(literal, labels))})"
 
 
+def literal(label: str) -> str:
+    return "'" + label.replace("'", "''").replace(":", r"\:") + "'"
+
+
 def changed(name: str, new: Sequence[str], users: Sequence[Any], defaults: set[str]) -> list[Sql]:
     """Return what gives an enum other values: ADD VALUE where that will do, else a new type."""
-    old = users[0][-1]
+    old, steps = users[0][-1], swapped(name, new, users)
     added = [label for label in new if label not in old]
-    steps = swapped(name, old, new, users)
     if [label for label in new if label in old] != old or defaults & {*added}:
         return steps
-    following = [f" BEFORE {literal(label)}" for label in new[1:]] + [""]
-    places = dict(zip(new, following, strict=True))
-    adds = [f"ALTER TYPE {name} ADD VALUE {literal(label)}{places[label]}" for label in added]
-    return [*(Sql(add, "") for add in reversed(adds)), *(Sql("", step.undo) for step in steps)]
+    following = dict(zip(new, [f" BEFORE {literal(label)}" for label in new[1:]], strict=False))
+    add = f"ALTER TYPE {name} ADD VALUE"
+    adds = [f"{add} {literal(label)}{following.get(label, '')}" for label in reversed(added)]
+    return [*(Sql(text, "") for text in adds), *(Sql("", step.undo) for step in steps)]
 
 
-def swapped(name: str, old: Sequence[str], new: Sequence[str], users: Sequence[Any]) -> list[Sql]:
-    """Return the statements that put another enum in the place of one, each with its undo."""
+def swapped(name: str, new: Sequence[str], users: Sequence[Any]) -> list[Sql]:
+    """Return what puts another enum in the place of one, step by step."""
     schema, dot, bare = name.rpartition(".")
     spare = f'"{bare.strip(chr(34))}_old"'
     other = f"{schema}{dot}{spare}"
     rename = Sql(f"ALTER TYPE {name} RENAME TO {spare}", f"ALTER TYPE {other} RENAME TO {bare}")
-    steps = [rename, Sql(create(name, new), f"DROP TYPE {name}")]
-    for _, relation, table, column, many, default, _ in users:
-        if relation:
-            both = [alter(table, column, enum + many, default) for enum in (name, other)]
-            steps.append(Sql(both[0], both[1]))
-    return [*steps, Sql(f"DROP TYPE {other}", create(other, old))]
+    alters = [
+        Sql(alter(table, column, name, *more), alter(table, column, other, *more))
+        for _, relation, table, column, *more, _ in users
+        if relation
+    ]
+    made = Sql(create(name, new), f"DROP TYPE {name}")
+    return [rename, made, *alters, Sql(f"DROP TYPE {other}", create(other, users[0][-1]))]
 
 
-def alter(table: str, column: str, kind: str, default: str | None) -> str:
-    many = "[]" if kind.endswith("[]") else ""
-    parts = [f"TYPE {kind} USING {column}::text{many}::{kind}"]
+def alter(table: str, column: str, enum: str, many: str, default: str | None) -> str:
+    parts = [f"TYPE {enum}{many} USING {column}::text{many}::{enum}{many}"]
     if default is not None:
         parts = ["DROP DEFAULT", *parts, f"SET DEFAULT {plain(default)}"]
     return f"ALTER TABLE {table} {', '.join(f'ALTER COLUMN {column} {part}' for part in parts)}"
 
 
+def pair(context: MigrationContext, op: ops.ModifyTableOps, *databases: str) -> Any:
+    """Return a table and its model, for these databases and where both are there."""
+    key = op.schema, op.table_name
+    found = context.opts.get("compared", {}).get(key, (None, None))
+    return found if context.dialect.name in databases and None not in found else None
+
+
 def adapted(context: MigrationContext, op: ops.ModifyTableOps) -> Ops:
     """Return what a change of a table takes on this database; its reverse undoes it."""
-    there, wanted = context.opts.get("compared", {}).get((op.schema, op.table_name), (None, None))
-    if there is None or wanted is None:
-        return [op]
-    if context.dialect.name == "sqlite" and rebuilds(op):
-        return rebuilt(op, there, wanted)
-    if context.dialect.name in MARIADB:
-        op.ops = list(with_keys(op, there, wanted))
+    if rebuilds(op) and (tables := pair(context, op, "sqlite")):
+        return rebuilt(op, *tables)
+    if tables := pair(context, op, *MARIADB):
+        op.ops = list(with_keys(op, *tables))
     return [op]
 
 
@@ -149,16 +171,26 @@ def recreates(change: Any) -> bool:
 
 def rebuilt(op: ops.ModifyTableOps, there: sa.Table, wanted: sa.Table) -> Ops:
     """Take odd indexes and computed columns out of the way of a rebuild, and put them back."""
-    drops = [ops.DropIndexOp.from_index(index) for index in there.indexes if odd(index)]
-    creates = [ops.CreateIndexOp.from_index(index) for index in wanted.indexes if odd(index)]
-    names = {change.index_name for change in [*drops, *creates]}
+    drops: Ops = [ops.DropIndexOp.from_index(index) for index in there.indexes if odd(index)]
+    creates: Ops = [ops.CreateIndexOp.from_index(index) for index in wanted.indexes if odd(index)]
+    columns = [*there.columns, *wanted.columns]
+    names = {c.name for c in columns if isinstance(c.server_default, sa.Computed)}
+    names |= {change.index_name for change in [*drops, *creates]}
     args = op.schema, op.table_name
+    drop, add = ops.DropColumnOp, ops.AddColumnOp
     op.ops = [
-        *(ops.DropColumnOp.from_column_and_tablename(*args, column) for column in computed(there)),
-        *(c for c in op.ops if not (aside(c) or getattr(c, "index_name", None) in names)),
-        *(ops.AddColumnOp.from_column_and_tablename(*args, column) for column in computed(wanted)),
+        *(drop.from_column_and_tablename(*args, c) for c in there.columns if c.name in names),
+        *(change for change in op.ops if touched(change) not in names),
+        *(add.from_column_and_tablename(*args, c) for c in wanted.columns if c.name in names),
     ]
     return [*drops, op, *creates]
+
+
+def touched(change: Any) -> str | None:
+    """Return the name of the index or of the column that an operation makes or drops."""
+    if isinstance(change, ops.AddColumnOp):
+        return change.column.name
+    return getattr(change, "index_name", None) or getattr(change, "column_name", None)
 
 
 def odd(index: sa.Index) -> bool:
@@ -166,80 +198,53 @@ def odd(index: sa.Index) -> bool:
     return not PLAIN.fullmatch(" ".join(str(sa.schema.CreateIndex(index)).split()))
 
 
-def computed(table: sa.Table) -> list[sa.Column[Any]]:
-    return [c for c in table.columns if isinstance(c.server_default, sa.Computed)]
-
-
-def aside(change: Any) -> bool:
-    if not isinstance(change, ops.AddColumnOp | ops.DropColumnOp):
-        return False
-    column = change.column if isinstance(change, ops.AddColumnOp) else change.to_column()
-    return isinstance(column.server_default, sa.Computed)
-
-
 def lost(context: MigrationContext, operations: Ops) -> Iterator[str]:
     """Say what a rebuild by SQLite would lose without a word."""
-    tables = {op.table_name for op in operations if rebuilds(op)}
-    query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"
-    rows: Any = context.connection.exec_driver_sql(query) if tables else ()  # type: ignore[union-attr]
-    for kind, other, table, text in rows:
-        if kind == "trigger" and table in tables:
-            yield f"the trigger {other} goes with the rebuild of {table}: create it again after it"
-        for name in sorted(tables if kind == "view" else ()):
-            if re.search(rf"\b{re.escape(name)}\b", text):
-                yield f"the view {other} stops the rebuild of {name}: drop it before, create it after"
-        for what, pattern in LOST.items():
-            if kind == "table" and table in tables and re.search(pattern, text, re.IGNORECASE):
-                yield (
-                    f"{what} of {table} goes with the rebuild: restate it, see table_args, "
-                    "table_kwargs and copy_from of op.batch_alter_table()"
-                )
-
-
-def with_keys(op: ops.ModifyTableOps, there: sa.Table, wanted: sa.Table) -> Iterator[Any]:
-    """Name the indexes that MariaDB makes for foreign keys: they do not go with them."""
-    covers = [*wanted.indexes, *(c for c in wanted.constraints if not isinstance(c, KEY))]
-    covered = {next(iter(item.columns)).name for item in covers if len(item.columns)}
-    made = {index.name: index for index in there.indexes}
-    again = {c.constraint_name for c in op.ops if isinstance(c, ops.CreateForeignKeyOp)}
-    for change in op.ops:
-        if isinstance(change, ops.CreateForeignKeyOp) and change.local_cols[0] not in covered:
-            if change.constraint_name not in made:
-                yield ops.CreateIndexOp(change.constraint_name, op.table_name, change.local_cols)
-        yield change
-        if is_key(change) and (index := made.get(change.constraint_name)) is not None:
-            if change.constraint_name not in again and {*index.columns.keys()} <= {
-                *wanted.columns.keys()
-            }:
-                yield ops.DropIndexOp.from_index(index)
-
-
-KEY = (sa.ForeignKeyConstraint, sa.CheckConstraint)
+    tables = sorted({op.table_name for op in operations if rebuilds(op)})
+    connection: Any = context.connection
+    if tables and context.dialect.name == "sqlite":
+        query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+        for kind, other, on, text in connection.exec_driver_sql(query):
+            for table in tables:
+                if kind == "view" and re.search(rf"\b{re.escape(table)}\b", text):
+                    yield f"the view {other} stops the rebuild of {table}: drop it, create it again"
+                if kind == "trigger" and on == table:
+                    yield f"the trigger {other} goes with the rebuild of {table}: create it again"
+                if kind == "table" and on == table and (what := LOST.search(text)):
+                    yield (
+                        f"{what[0].strip()} of {table} goes with the rebuild: restate it, see "
+                        "table_args, table_kwargs and copy_from of op.batch_alter_table()"
+                    )
 
 
 def is_key(op: Any) -> bool:
     return isinstance(op, ops.DropConstraintOp) and op.constraint_type == "foreignkey"
 
 
-def relinked(context: MigrationContext, op: ops.ModifyTableOps) -> None:
+def with_keys(op: ops.ModifyTableOps, there: sa.Table, wanted: sa.Table) -> Iterator[Any]:
+    """Name the indexes that MariaDB makes for foreign keys: they do not go with them."""
+    kinds = (sa.ForeignKeyConstraint, sa.CheckConstraint)
+    covers: Ops = [*wanted.indexes, *(c for c in wanted.constraints if not isinstance(c, kinds))]
+    covered = {item.columns.keys()[0] for item in covers if len(item.columns)}
+    made: dict[Any, Any] = {index.name: index for index in there.indexes}
+    created = {c.constraint_name: c for c in op.ops if isinstance(c, ops.CreateForeignKeyOp)}
+    for change in op.ops:
+        name = getattr(change, "constraint_name", None)
+        if change is created.get(name) and change.local_cols[0] not in covered and name not in made:
+            yield ops.CreateIndexOp(name, op.table_name, change.local_cols)
+        yield change
+        kept = name in made and {*made[name].columns.keys()} <= {*wanted.columns.keys()}
+        if is_key(change) and kept and name not in created:
+            yield ops.DropIndexOp.from_index(made[name])
+
+
+def relink(context: MigrationContext, op: ops.ModifyTableOps) -> None:
     """Let go of a foreign key while MariaDB drops an index that it uses."""
-    there, wanted = context.opts.get("compared", {}).get((op.schema, op.table_name), (None, None))
-    if there is None or wanted is None or context.dialect.name not in MARIADB:
-        return
-    dropped = [change.to_index() for change in op.ops if isinstance(change, ops.DropIndexOp)]
-    first = {next(iter(index.columns)).name for index in dropped if len(index.columns)}
-    names = {key.name for key in there.foreign_key_constraints}
-    for key in wanted.foreign_key_constraints:
-        if key.name in names and next(iter(key.columns)).name in first:
-            drop = ops.DropConstraintOp.from_constraint(key)
-            op.ops = [drop, *op.ops, drop.reverse()]
-
-
-def setup(plugin: Plugin) -> None:
-    plugin.add_autogenerate_comparator(
-        compare_enums,
-        "schema",
-        "enums",
-        qualifier="postgresql",
-        priority=DispatchPriority.LAST,
-    )
+    if tables := pair(context, op, *MARIADB):
+        dropped = [change.to_index() for change in op.ops if isinstance(change, ops.DropIndexOp)]
+        first = {index.columns.keys()[0] for index in dropped if len(index.columns)}
+        names = {key.name for key in tables[0].foreign_key_constraints}
+        for key in tables[1].foreign_key_constraints:
+            if key.name in names and key.column_keys[0] in first:
+                drop = ops.DropConstraintOp.from_constraint(key)
+                op.ops = [drop, *op.ops, drop.reverse()]
