@@ -12,8 +12,7 @@ from alembic import context
 from alembic.util import CommandError
 
 from alembic_support.connection import tell
-from alembic_support.galera import ME, LockRow, clustered
-from alembic_support.journal import journal
+from alembic_support.mariadb import ME, LockRow, clustered, journal
 
 # The database's own lock, and who has it; the numbers spell "alem", "bic" in ASCII.
 TRY_LOCK = {
