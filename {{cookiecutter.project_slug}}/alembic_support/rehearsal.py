@@ -42,6 +42,9 @@ class Rehearsal:
         self.tables: dict[str, Table] = {}
         self.numbers = count(30_001)  # above the ids that revisions give to rows of their own
         self.operations: list[MigrateOperation] = []
+        self.statements: list[str] = []
+        note = ("before_cursor_execute", lambda *args: self.statements.append(args[2]))
+        sa.event.listen(self.connection, *note)
 
     def apply(self, scripts: list[Script]) -> None:
         """Apply revisions, with no look at each; then the tables have rows."""
@@ -70,7 +73,7 @@ class Rehearsal:
 
     def step(self, way: str, *scripts: Script) -> set[str]:
         """Apply revisions, or take them back; return the names of the tables in their SQL."""
-        statements: list[str] = []
+        self.statements.clear()
         self.operations = operations = []
         invoke = AbstractOperations.invoke
 
@@ -78,15 +81,10 @@ class Rehearsal:
             operations.append(operation)
             return invoke(by, operation)
 
-        event = (self.connection, "before_cursor_execute", lambda *args: statements.append(args[2]))
-        sa.event.listen(*event)
-        try:
-            with patch.object(AbstractOperations, "invoke", note):
-                self.run(way, *scripts)
-        finally:
-            sa.event.remove(*event)
+        with patch.object(AbstractOperations, "invoke", note):
+            self.run(way, *scripts)
         self.connection.commit()
-        return self.look("\n".join(statements))
+        return self.look("\n".join(self.statements))
 
     def run(self, way: str, *scripts: Script, **options: Any) -> None:
         """Do what `alembic` does, without reading all the revisions at each step."""
