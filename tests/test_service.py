@@ -51,6 +51,22 @@ def test_the_daily_loop(service: Service) -> None:
     service.run("pytest", "-q")
 
 
+def test_a_constraint_without_a_name_gets_the_same_one_everywhere(service: Service) -> None:
+    """Written by hand, applied to the clean database: the naming convention holds there too."""
+    service.run("alembic", "revision", "-m", "Unique")
+    path = service.newest()
+    batch = 'with op.batch_alter_table("note") as batch_op:\n        batch_op.{}'
+    text = path.read_text("utf-8")
+    text = text.replace("pass", batch.format('create_unique_constraint(None, ["title"])'), 1)
+    path.write_text(text, "utf-8")
+    models = service.folder / "app" / "notes" / "models.py"
+    unique = '    __table_args__ = (sa.UniqueConstraint("title"),)\n\n    id: Mapped'
+    text = models.read_text("utf-8").replace("    id: Mapped", unique, 1)
+    models.write_text(text, "utf-8")
+
+    assert "No changes" in service.run("alembic", "revision", "--autogenerate", "-m", "Again")
+
+
 def test_an_empty_diff_writes_no_file(service: Service) -> None:
     before = service.revisions()
 

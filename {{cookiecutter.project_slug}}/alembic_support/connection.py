@@ -12,7 +12,7 @@ from alembic.util import CommandError
 
 from alembic_support.scratch import ScratchRefusedError, scratch_database, upgrade_to_head
 from app.config import Config, ConfigError, load_config, prefix
-from app.db import import_models
+from app.db import db, import_models
 from app.url import describe, is_sqlite
 
 
@@ -76,7 +76,8 @@ def connect(settings: Config, config: AlembicConfig) -> Iterator[sa.Connection]:
                 f"Start the server, install its driver, or mend {prefix(bind)}DATABASE_URL."
             ) from None
         if clean:
-            upgrade_to_head(connection, config, database_options(url))
+            more = {"target_metadata": db.metadatas[bind]}  # the names of constraints
+            upgrade_to_head(connection, config, database_options(url) | more)
         show_progress(config)
         yield connection
 
