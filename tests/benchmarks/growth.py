@@ -55,6 +55,8 @@ def each(
     projects = {number: lab.render(database=kind) for number in (0, *sizes)}
     for number, project in projects.items():
         add_history(project, number)
+        draw = [tool(lab.service, "python"), "-m", "alembic_support.review"]
+        execute(draw, project, DATABASE_URL="sqlite:///unused.db")
     contestants: dict[str, Contestant] = {
         f"{kind}, {number}": partial(run, lab, kind, project)
         for number, project in projects.items()
