@@ -116,8 +116,8 @@ def add_history(project: Path, revisions: int) -> None:
     add_models(project, revisions // len(LIFE))
     for number in range(revisions):
         table, age = divmod(number, len(LIFE))
-        steps = (step.format(n=table + 1) for step in LIFE[age])
-        add_revision(project, number, *steps, allowed=ALLOWED.format(n=table + 1).split(","))
+        up, down, allowed = (text.format(n=table + 1) for text in (*LIFE[age], ALLOWED))
+        add_revision(project, number, up, down, allowed.split(","))
 
 
 def add_tables(project: Path, tables: int) -> None:
