@@ -253,6 +253,26 @@ HONEST = (  # as a team writes them, with what each does on purpose
 )
 
 
+THINGS = """\
+from decimal import Decimal
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import db
+
+
+class Thing(db.Model):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.Enum("small", "large", name="kind"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(40), unique=True)
+    price: Mapped[Decimal | None] = mapped_column(sa.Numeric(8, 2))
+    parent_id: Mapped[int | None] = mapped_column(sa.ForeignKey("thing.id", name="fk_parent"))
+    note_id: Mapped[int] = mapped_column(sa.ForeignKey("note.id"))
+    size: Mapped[int] = mapped_column(server_default="0")
+"""
+
+
 def test_an_honest_project_is_green(service: Service) -> None:
     down = FIRST
     for number, (upgrade, downgrade) in enumerate(HONEST):
@@ -260,12 +280,10 @@ def test_an_honest_project_is_green(service: Service) -> None:
         plant(service, *texts, revision=f"honest{number}", down=down)
         down = f"honest{number}"
 
-    out = own_tests(service)  # that the models lack the table is all there is to say
+    service.write("app/things/models.py", THINGS)
+    service.run("flask", "db", "draw")
 
-    failed = [line.split("::")[1] for line in out.splitlines() if line.startswith("FAILED")]
-    assert len(failed) == 1, out
-    assert "remove_table" in out
-    assert "alembic revision --autogenerate" in out
+    assert " passed" in own_tests(service, fails=False)
 
 
 def test_models_that_are_ahead(service: Service) -> None:
