@@ -81,6 +81,22 @@ def test_the_recipe(analytics: Service) -> None:
     assert "Running upgrade" not in analytics.run("flask", "db", "upgrade")
 
 
+def test_its_own_tests_look_at_each_database(analytics: Service) -> None:
+    """A downgrade of the second database that does nothing is named, and only that one."""
+    analytics.run("alembic", "-n", "analytics", "revision", "--autogenerate", "-m", "Visit")
+    (revision,) = (analytics.folder / "migrations" / "analytics").glob("*.py")
+    text = revision.read_text("utf-8").partition("def downgrade() -> None:\n")
+    revision.write_text("".join([*text[:2], "    pass\n"]), "utf-8")
+
+    out = analytics.run("pytest", "-q", "-p", "no:cacheprovider", fails=True)
+
+    failed = [line for line in out.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 1, out
+    assert "test_every_downgrade_undoes_its_upgrade[analytics]" in failed[0]
+    assert f"{revision.name}: visit " in out
+    assert "downgrade() is to be the opposite of upgrade()" in out
+
+
 def test_what_is_refused(analytics: Service) -> None:
     """One database named twice, a bind that models alone know, a section that is no bind."""
     twice = analytics.run("alembic", "current", fails=True, ANALYTICS_DATABASE_URL=analytics.url)
