@@ -32,7 +32,11 @@ with sa.create_engine(os.environ["DATABASE_URL"]).connect() as connection:
 
 
 def growth(lab: Lab) -> list[Row]:
-    """Seconds for each revision: of the project's migration tests, and of `upgrade head`."""
+    """Seconds for each revision: of the project's migration tests, and of `upgrade head`.
+
+    The last shows what of the growth is Alembic's and the database's: SQLite reads its schema anew
+    after each change of it, so that a table costs the more, the more there are.
+    """
     rows = []
     for kind in lab.databases:
         few, some, many = lab.sizes(10, 100, 500)
@@ -42,6 +46,8 @@ def growth(lab: Lab) -> list[Row]:
         cost = each(lab, kind, run_upgrade, (few, some, many))
         # Ten are done in a blink, which nobody can measure: a hundred are what a thousand meets.
         rows += compare(f"5 upgrade head, {kind}", cost, {few: "", many: "<= 1.2"}, some)
+        bare = each(lab, kind, run_bare_upgrade, (some, many))
+        rows += compare(f"5 the same, bare Alembic, {kind}", bare, {many: ""}, some)
     return rows
 
 
@@ -55,6 +61,7 @@ def each(
     projects = {number: lab.render(database=kind) for number in (0, *sizes)}
     for number, project in projects.items():
         add_history(project, number)
+        add_bare(project)
         draw = [tool(lab.service, "python"), "-m", "alembic_support.review"]
         execute(draw, project, DATABASE_URL="sqlite:///unused.db")
     contestants: dict[str, Contestant] = {
@@ -86,6 +93,19 @@ def run_upgrade(lab: Lab, kind: str, project: Path) -> None:
         execute([tool(lab.service, "alembic"), "upgrade", "head"], project, DATABASE_URL=url)
 
 
+def run_bare_upgrade(lab: Lab, kind: str, project: Path) -> None:
+    with lab.database(kind) as url:
+        command = [tool(lab.service, "alembic"), "-c", "bare.ini", "upgrade", "head"]
+        execute(command, project, DATABASE_URL=url)
+
+
+def add_bare(project: Path) -> None:
+    """Give a project Alembic's own env.py beside ours, for the same revisions."""
+    (project / "bare").mkdir()
+    (project / "bare" / "env.py").write_text(BARE_ENV, "utf-8")
+    (project / "bare.ini").write_text(BARE_INI, "utf-8")
+
+
 def check(lab: Lab) -> list[Row]:
     """`alembic check` against bare Alembic on the same metadata and database."""
     return [
@@ -98,9 +118,7 @@ def check(lab: Lab) -> list[Row]:
 def measure_check(lab: Lab, kind: str, tables: int) -> Row:
     project = lab.render(database=kind)
     add_tables(project, tables - 1)  # and that of notes
-    (project / "bare").mkdir()
-    (project / "bare" / "env.py").write_text(BARE_ENV, "utf-8")
-    (project / "bare.ini").write_text(BARE_INI, "utf-8")
+    add_bare(project)
     alembic = tool(lab.service, "alembic")
     commands = {"ours": [alembic, "check"], "bare": [alembic, "-c", "bare.ini", "check"]}
     with lab.database(kind) as url:
