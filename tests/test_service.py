@@ -224,6 +224,25 @@ def test_an_app_that_does_not_boot_can_be_migrated(service: Service) -> None:
     assert "(head)" in service.run("alembic", "current")
 
 
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+def test_a_command_imports_what_it_needs(service: Service) -> None:
+    def loaded(*command: str) -> set[str]:
+        code = f"from alembic.config import main; main({command}); import sys; print(*sys.modules)"
+        return set(service.python(code).splitlines()[-1].split())
+
+    lock = {"alembic_support.lock", "alembic_support.mariadb"}
+    compare = {"alembic_support.autogenerate", "alembic_support.autogenerate.compare"}
+    others = {"alembic_support.cli", "alembic_support.review", "app.health", "app.start"}
+
+    upgrade, current, check = loaded("upgrade", "head"), loaded("current"), loaded("check")
+
+    assert "app.notes.models" in upgrade & current & check
+    assert not (upgrade | current | check) & others
+    assert upgrade & (lock | compare) == lock
+    assert current & (lock | compare) == set()
+    assert check & (lock | compare) == compare
+
+
 def test_sql_without_a_server_and_without_a_driver(service: Service) -> None:
     url = {
         "sqlite": "sqlite:////no/such/folder/file.db",

@@ -11,7 +11,6 @@ from alembic import context
 from alembic.util import CommandError
 
 from alembic_support.connection import tell
-from alembic_support.lock import IN_THE_WAY, alone, who
 
 # alembic.ini says what they are; each may be given as `-x name=value`, too.
 LIMITS = {"lock_wait": 60, "lock_timeout": 3, "lock_tries": 10}
@@ -60,13 +59,14 @@ def limit(name: str) -> float:
 @contextmanager
 def attempt(left: int, done: list[bool]) -> Iterator[None]:
     """Migrate alone, and say that it is done; a database that is there already needs no lock."""
+    from alembic_support.lock import IN_THE_WAY, alone, who  # not for `current`
+
     migration, connection = context.get_context(), context.get_bind()
     wait, pause = limit("lock_wait"), limit("lock_timeout")
     try:
         heads = migration.get_current_heads()
-        steps = list(migration.opts["fn"](heads, migration))
+        needed = list(migration.opts["fn"](heads, migration)) or not heads or migration.purge
         connection.rollback()
-        needed = steps or not heads or migration.purge
         with alone(connection, wait, pause) if needed else nullcontext():
             yield
         done.append(True)

@@ -15,6 +15,9 @@ from app.config import Config, ConfigError, load_config, prefix
 from app.db import db, import_models
 from app.url import describe, is_sqlite
 
+# The commands that never compare models with a database, and do not wait for what that takes.
+PLAIN = {"current", "downgrade", "stamp", "upgrade"}
+
 
 def bind_of(config: AlembicConfig) -> str | None:
     """Return the bind whose section of alembic.ini is in use, or None for the main database's."""
@@ -49,6 +52,16 @@ def database_options(url: sa.URL) -> dict[str, Any]:
         return {"render_as_batch": True, "transactional_ddl": True}
     # A value that one revision adds to a PostgreSQL enum can be used by the next.
     return {"transaction_per_migration": url.get_backend_name() == "postgresql"}
+
+
+def options_for(config: AlembicConfig, url: sa.URL) -> dict[str, Any]:
+    """Return what context.configure() needs to know for the command that is run."""
+    command, *_ = getattr(config.cmd_opts, "cmd", [None])
+    if getattr(command, "__name__", "") in PLAIN:
+        return database_options(url)
+    from alembic_support import autogenerate
+
+    return database_options(url) | autogenerate.options()
 
 
 @contextmanager

@@ -4,8 +4,6 @@ from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from alembic_support.cli import alembic_command
-from app import health, start
 from app.config import Config, load_config
 from app.db import db, import_all, import_models
 
@@ -15,6 +13,10 @@ def create_app(config: Config | None = None) -> Flask:
 
     Raises ConfigError when the configuration cannot work.
     """
+    # Here, for Alembic imports this package too, and waits for none of these.
+    from alembic_support.cli import alembic_command
+    from app import health, start
+
     config = config or load_config()
     app = Flask(__name__, static_folder=None)
     app.config.from_object(config)

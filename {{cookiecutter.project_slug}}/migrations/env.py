@@ -2,9 +2,8 @@
 
 from alembic import context
 
-from alembic_support import autogenerate
 from alembic_support.attempts import attempts
-from alembic_support.connection import bind_of, connect, database_options, settings_for
+from alembic_support.connection import bind_of, connect, options_for, settings_for
 from app.db import db
 
 config = context.config
@@ -12,7 +11,7 @@ bind = bind_of(config)  # None, or that of `alembic -n <bind>`
 settings = settings_for(config)
 url, _ = settings.databases[bind]
 target_metadata = db.metadatas[bind]  # db.metadata, when it is not a bind's
-options = database_options(url) | autogenerate.options()
+options = options_for(config, url)
 
 
 def run_migrations_offline() -> None:
