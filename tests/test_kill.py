@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import sqlalchemy as sa
 from histories import MIXED, rows, write_history
 from support import Service
 
@@ -219,6 +220,51 @@ def test_a_failing_statement_can_be_mended(service: Service) -> None:
     write_history(service, *MIXED[:2], (bad.replace("none", "applied"), "pass"))
     service.run("alembic", "upgrade", "head")
     assert rows(service, "SELECT DISTINCT balance FROM account") == [(7,)]
+
+
+# What is done already is known by an error, and each of these has an error of its own.
+AGAIN = (
+    "CREATE DATABASE {side}",
+    "DROP DATABASE {side}",
+    "ALTER TABLE applied ADD CONSTRAINT few CHECK (revision <> '')",
+    "ALTER TABLE applied DROP CONSTRAINT few",
+    "ALTER TABLE account PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (9),"
+    " PARTITION p1 VALUES LESS THAN (99))",
+    "ALTER TABLE account ADD PARTITION (PARTITION p2 VALUES LESS THAN (999))",
+    "ALTER TABLE account DROP PARTITION p1",
+    "ALTER TABLE account DROP PARTITION p2",
+    "ALTER TABLE account REMOVE PARTITIONING",
+    "PREPARE p FROM 'ALTER TABLE account ADD COLUMN p INTEGER'; EXECUTE p; DEALLOCATE PREPARE p",
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("service", ["mariadb"], indirect=True)
+def test_ddl_that_is_done_already_is_known(service: Service) -> None:
+    side = f"{sa.make_url(service.url).database}_side"
+    statements = [statement.format(side=side).split("; ") for statement in AGAIN]
+    steps = ["\n".join(f"op.execute({s!r})" for s in group) for group in statements]
+    for number, step in enumerate(steps):
+        mended = [(done, "") for done in steps[:number]]
+        write_history(service, MIXED[0], *mended, (f'{step}\nop.execute("SELECT none")', ""))
+        assert "Unknown column 'none'" in service.run("alembic", "upgrade", "head", fails=True)
+
+    write_history(service, MIXED[0], *((step, "") for step in steps))
+    service.run("alembic", "upgrade", "head")
+    assert rows(service, "SELECT count(*), count(p) FROM account") == [(5, 0)]
+
+
+@pytest.mark.parametrize("service", ["mariadb"], indirect=True)
+def test_locked_tables_can_be_let_go(service: Service) -> None:
+    step = 'op.execute("UPDATE account SET balance = balance + 1")'
+    lock = 'op.execute("LOCK TABLES account WRITE")'
+    write_history(service, MIXED[0], (f"{lock}\n{step}", ""))
+    said = service.run("alembic", "upgrade", "head", fails=True)
+    assert "'alembic_journal' was not locked with LOCK TABLES" in said
+
+    write_history(service, MIXED[0], (step, ""))
+    service.run("alembic", "upgrade", "head")
+    assert rows(service, "SELECT sum(balance) FROM account") == [(1505,)]
 
 
 @pytest.mark.parametrize("service", ["mariadb"], indirect=True)

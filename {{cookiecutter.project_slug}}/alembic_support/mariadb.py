@@ -29,8 +29,10 @@ TABLE = (
     "digest CHAR(64) NOT NULL, statement TEXT NOT NULL) ENGINE=InnoDB CHARSET=utf8mb4"
 )
 LEADING = re.compile(r"(?:[\s(]|/\*.*?\*/|(?:--\s|#)[^\n]*)*", re.DOTALL)
+# What changes nothing, or only the session, whose successor has to do it again.
 PASSING = re.compile(
     r"(SELECT|SHOW|DESC|DESCRIBE|EXPLAIN|SET|USE|START|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|"
+    r"PREPARE|DEALLOCATE|LOCK|UNLOCK|"
     r"CREATE TABLE alembic_version|UPDATE alembic_journal)\b|WITH\b(?!.*\b(UPDATE|DELETE)\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -39,7 +41,8 @@ VERSION = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) alembic_version\b")
 MOMENT = re.compile(r"datetime\.datetime\(.*?\)")  # now() is another one at each run
 # The server's errors for DDL whose work is done: it exists already, or is gone already.
 DONE = {1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1176, 1304, 1305, 1359, 1360, 1396}
-DONE |= {1537, 1539, 1826, 3821, 3822, 4091, 4092, 4124, 4135}
+DONE |= {1007, 1008, 1505, 1507, 1508, 1517, 1537, 1539, 1826, 3821, 3822, 3940, 4091, 4092}
+DONE |= {4124, 4135}
 
 
 class Journal:
