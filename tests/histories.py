@@ -48,10 +48,11 @@ MIXED = (
     ),
     (
         """
+        again = op.get_context().dialect.name == "postgresql"  # MySQL takes no IF NOT EXISTS
         with op.get_context().autocommit_block():
             op.create_index(
                 "ix_account_owner", "account", ["owner"], postgresql_concurrently=True,
-                if_not_exists=True,
+                if_not_exists=again,
             )
         """,
         'op.drop_index("ix_account_owner", "account")',

@@ -25,7 +25,8 @@ SERVERS = {
     "postgresql": os.environ.get("POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres"),
     "mariadb": os.environ.get("MARIADB_URL", "mariadb://root@127.0.0.1:3306/mysql"),
 }
-DRIVERS = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
+DRIVERS = {"postgresql": "postgresql+psycopg"}
+DRIVERS |= {"mariadb": "mariadb+pymysql", "mysql": "mysql+pymysql"}
 
 
 def missing(reason: str) -> NoReturn:
@@ -39,7 +40,9 @@ def server(kind: str) -> sa.Engine:
     """Return an engine to a database server; without one, CI fails and a laptop skips."""
     url = sa.make_url(SERVERS[kind])
     engine = sa.create_engine(
-        url.set(drivername=DRIVERS[kind]), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+        url.set(drivername=DRIVERS.get(url.drivername, url.drivername)),
+        isolation_level="AUTOCOMMIT",
+        poolclass=sa.NullPool,
     )
     try:
         engine.connect().close()
@@ -135,7 +138,7 @@ class Service:
 
     def engine(self) -> sa.Engine:
         url = sa.make_url(self.url)
-        driver = DRIVERS.get(self.kind, "sqlite")
+        driver = DRIVERS.get(url.drivername, url.drivername)
         return sa.create_engine(url.set(drivername=driver), poolclass=sa.NullPool)
 
     def databases(self) -> set[str]:

@@ -300,11 +300,13 @@ def shell(run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def origin(service: Path, shell: Callable[..., str], address: str, tmp_path: Path) -> Path:
+def origin(
+    service: Path, shell: Callable[..., str], database: str, address: str, tmp_path: Path
+) -> Path:
     """A repository with a branch that adds a revision, and its merge with what main is by now."""
     folder = shutil.copytree(service, tmp_path / "origin")
     model = "    id: Mapped[int] = mapped_column(primary_key=True)\n    name: Mapped[str]\n"
-    if "mariadb" in address:
+    if database == "mariadb":
         model = model.replace("[str]", "[str] = mapped_column(sa.String(100))")
     imports = "import sqlalchemy as sa\nfrom sqlalchemy.orm import Mapped, mapped_column\n"
     imports = imports if "sa." in model else imports.partition("\n")[2]

@@ -101,7 +101,7 @@ FAULTS = {
     "a column that comes back empty": Fault(
         batch('drop_column("body")'),
         batch(
-            'add_column(sa.Column("body", sa.Text, server_default="x"))',
+            """add_column(sa.Column("body", sa.Text, server_default=sa.text("('x')")))""",
             'alter_column("body", existing_type=sa.Text, server_default=None, nullable=False)',
         ),
         LOSS,

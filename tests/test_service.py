@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from histories import rows
 from support import Service, free_port
 
 MODEL = """\
@@ -278,6 +279,18 @@ def test_what_is_wrong_is_said_without_a_traceback(
     assert "SECRET_KEY" in out
     assert "LOG_LEVEL" in out
     assert "Traceback" not in out
+
+
+@pytest.mark.parametrize("service", ["mariadb"], indirect=True)
+def test_mysql_is_told_from_mariadb(service: Service) -> None:
+    url = sa.make_url(service.url)
+    mysql = "MariaDB" not in str(rows(service, "SELECT version()"))
+    for driver in ("mysql", "mariadb"):
+        address = url.set(drivername=driver).render_as_string(hide_password=False)
+        refused = mysql and driver == "mariadb"
+        said = service.run("alembic", "upgrade", "head", fails=refused, DATABASE_URL=address)
+        assert ("Begin DATABASE_URL with mysql://" in said) == refused
+        assert "Traceback" not in said
 
 
 def test_a_password_is_printed_nowhere(service: Service) -> None:

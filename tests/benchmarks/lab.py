@@ -47,9 +47,10 @@ class Lab:
     @contextmanager
     def database(self, kind: str) -> Iterator[str]:
         """Yield the URL of an empty database, its driver named."""
-        with database(kind, self.new()) as url:
-            driver = DRIVERS.get(kind, kind)
-            yield sa.make_url(url).set(drivername=driver).render_as_string(hide_password=False)
+        with database(kind, self.new()) as text:
+            url = sa.make_url(text)
+            driver = DRIVERS.get(url.drivername, url.drivername)
+            yield url.set(drivername=driver).render_as_string(hide_password=False)
 
     @cached_property
     def project(self) -> Path:

@@ -83,6 +83,8 @@ def connect(settings: Config, config: AlembicConfig) -> Iterator[sa.Connection]:
             clean = clean_database(url, stack) if autogenerates(config) else None
             engine = passed or migration_engine(clean or url, options)
             connection = stack.enter_context(engine.connect())
+        except sa.exc.InvalidRequestError as error:  # of MySQL, for mariadb://
+            raise CommandError(f"{error} Begin {prefix(bind)}DATABASE_URL with mysql://") from None
         except (sa.exc.OperationalError, ModuleNotFoundError) as error:
             raise CommandError(
                 f"{describe(url)} cannot be reached: {getattr(error, 'orig', error)}\n"
