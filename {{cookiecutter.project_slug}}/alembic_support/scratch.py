@@ -16,13 +16,15 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from alembic.config import Config as AlembicConfig
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from app.url import describe, is_sqlite
+
+# The URL, or the role, may name another schema than public: a new database has no other.
+SCHEMA = """
+    DO $$ BEGIN IF current_schema() IS NULL THEN
+        EXECUTE 'CREATE SCHEMA ' || split_part(current_setting('search_path'), ',', 1);
+    END IF; END $$"""
 
 
 class ScratchRefusedError(CommandError):
@@ -56,20 +58,13 @@ def scratch_database(url: sa.URL, purpose: str) -> Iterator[sa.URL]:
                 "or use a server of your own."
             ) from None
         try:
-            yield url.set(database=name)
+            clean = url.set(database=name)
+            if force:
+                with sa.create_engine(clean, poolclass=sa.NullPool).begin() as inside:
+                    inside.exec_driver_sql(SCHEMA)
+            yield clean
         finally:
             connection.exec_driver_sql(f"DROP DATABASE {quoted}{force}")
-
-
-def upgrade_to_head(
-    connection: sa.Connection, config: AlembicConfig, options: dict[str, Any]
-) -> None:
-    """Apply every revision, while Alembic is at another command already."""
-    script = ScriptDirectory.from_config(config)
-    options |= {"fn": lambda revision, _: script._upgrade_revs("heads", revision), "script": script}
-    context = MigrationContext.configure(connection, opts=options)
-    with Operations.context(context), context.begin_transaction():
-        context.run_migrations()
 
 
 PARTS = ["columns", "pk_constraint", "foreign_keys", "indexes", "unique_constraints"]

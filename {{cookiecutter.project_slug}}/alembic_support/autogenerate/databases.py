@@ -94,7 +94,9 @@ def compare_enums(
             upgrade.ops += changed(name, labels, found[name], defaults)
     for name in sorted(found.keys() - wanted.keys()):
         users = {row[1] for row in found[name] if row[1]}
-        if users and all(context.run_name_filters(user, "table", {}) for user in users):
+        schema = name.rpartition(".")[0].strip('"') or None  # another service's, perhaps
+        ours = users and context.run_name_filters(schema, "schema", {})
+        if ours and all(context.run_name_filters(user, "table", {}) for user in users):
             undo = create(name, found[name][0][-1])
             upgrade.ops.append(Sql(f"DROP TYPE {name}", undo, last=True))
     return GO_ON
