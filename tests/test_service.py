@@ -153,6 +153,8 @@ def test_every_entry_uses_the_same_database(service: Service, tmp_path: Path) ->
 
     assert "(head)" in service.run("alembic", "current")
     assert "(head)" in service.run("flask", "db", "current")
+    app = str(service.folder / "app")
+    assert "(head)" in service.run("flask", "--app", app, "db", "current", cwd=elsewhere)
     assert list(elsewhere.iterdir()) == []
 
 
