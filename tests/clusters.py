@@ -168,3 +168,43 @@ def replication() -> Iterator[tuple[Server, Server]]:
             servers[-1].start()
             stack.callback(servers[-1].stop)
         yield servers[0], servers[1]
+
+
+@contextmanager
+def pgbouncer(url: str) -> Iterator[str]:
+    """Run a PgBouncer, in transaction mode with few connections; yield a database's URL there."""
+    address, port = sa.make_url(url), free_port()
+    config = f"""
+[databases]
+* = host={address.host} port={address.port or 5432} user={address.username}{password(address)}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+auth_type = any
+pool_mode = transaction
+default_pool_size = 8
+unix_socket_dir =
+ignore_startup_parameters = extra_float_digits
+"""
+    with data_folder("postgres") as folder:  # it refuses to run as root
+        (folder / "pgbouncer.ini").write_text(config, "utf-8")
+        command = [program("pgbouncer", "pgbouncer"), "--quiet", str(folder / "pgbouncer.ini")]
+        process = subprocess.Popen(command, **account("postgres"))
+        through = address.set(host="127.0.0.1", port=port)
+        try:
+            engine = sa.create_engine(through.set(drivername=DRIVERS["postgresql"]))
+            for _ in range(200):
+                with suppress(sa.exc.OperationalError):
+                    engine.connect().close()
+                    break
+                time.sleep(0.05)
+            engine.dispose()
+            yield through.render_as_string(hide_password=False)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def password(address: sa.URL) -> str:
+    return f" password={address.password}" if address.password else ""

@@ -1,12 +1,6 @@
 """Many migrate at once, on a database that others use: one does it, the others wait and agree."""
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from clusters import pgbouncer
 from histories import COUNTED, MIXED, execute, rows, start, together, write_history
-from support import SERVERS, Service, free_port, missing
+from support import Service, database
 
 CONCURRENTLY = MIXED[3]
 LOCK = {
@@ -90,6 +85,13 @@ def test_the_wait_ends_and_says_who_is_at_it(service: Service) -> None:
     assert "Traceback" not in said
 
     service.run("alembic", "upgrade", "head")
+
+
+@pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)
+def test_another_database_of_the_server_is_not_in_the_way(service: Service, tmp_path: Path) -> None:
+    with database(service.kind, tmp_path) as url, somebody(service, LOCK[service.kind]):
+        other = replace(service, url=url)
+        other.run("alembic", "-x", "lock_wait=0.1", "upgrade", "head")
 
 
 def test_limits_are_numbers(service: Service) -> None:
@@ -172,6 +174,22 @@ class TestPostgreSQL:
         valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_account_owner'::regclass"
         assert rows(service, valid) == [(True,)]
 
+    def test_an_invalid_index_with_an_odd_name_too(self, service: Service) -> None:
+        table = """op.create_table("My table", sa.Column("n", sa.Integer))
+        op.execute('INSERT INTO "My table" VALUES (1), (1)')"""
+        index = """with op.get_context().autocommit_block():
+            op.create_index(
+                "Of n", "My table", ["n"], unique=True, postgresql_concurrently=True,
+                if_not_exists=True,
+            )"""
+        write_history(service, (table.replace("\n        ", "\n"), ""), (index, ""))
+        service.run("alembic", "upgrade", "head", fails=True)
+        execute(service, 'DELETE FROM "My table"')
+
+        service.run("alembic", "upgrade", "head")
+
+        assert rows(service, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+
     def test_a_value_added_to_an_enum_is_used_by_the_next_revision(self, service: Service) -> None:
         write_history(
             service,
@@ -185,58 +203,15 @@ class TestPostgreSQL:
         assert rows(service, "SELECT mood::text FROM me") == [("glad",)]
 
     @pytest.mark.long
-    def test_through_pgbouncer(self, service: Service, tmp_path: Path) -> None:
+    def test_through_pgbouncer(self, service: Service) -> None:
         write_history(service, *MIXED)
-        with pgbouncer(tmp_path) as port:
-            url = sa.make_url(service.url).set(host="127.0.0.1", port=port)
-            pooled = url.render_as_string(hide_password=False)
-
-            together(service, 3, "upgrade", "head", DATABASE_URL=pooled)
-            service.run("alembic", "downgrade", "base", DATABASE_URL=pooled)
-            together(service, 3, "upgrade", "head", DATABASE_URL=pooled)
+        with pgbouncer(service.url) as pooled:
+            for begun in ("nothing", "base", "base"):
+                if begun != "nothing":
+                    service.run("alembic", "downgrade", begun, DATABASE_URL=pooled)
+                together(service, 8, "upgrade", "head", DATABASE_URL=pooled)
 
             assert rows(replace(service, url=pooled), "SHOW lock_timeout") == [("0",)]
+        assert rows(service, "SELECT count(*) FROM applied") == [(4,)]
         assert rows(service, "SELECT version_num FROM alembic_version") == [("r5",)]
         assert rows(service, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
-
-
-@contextmanager
-def pgbouncer(folder: Path) -> Iterator[int]:
-    """Run a PgBouncer of our own, in transaction mode with few connections; yield its port."""
-    port, address = free_port(), sa.make_url(SERVERS["postgresql"])
-    config = folder / "pgbouncer.ini"
-    config.write_text(
-        f"""
-[databases]
-* = host={address.host} port={address.port or 5432} user={address.username}
-
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-auth_type = any
-pool_mode = transaction
-default_pool_size = 8
-unix_socket_dir =
-ignore_startup_parameters = extra_float_digits
-""",
-        "utf-8",
-    )
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not program:
-        missing("pgbouncer is not installed: apt-get install pgbouncer")
-    config.chmod(0o644)
-    for parent in config.parents:  # it refuses to run as root, and others cannot look in here
-        if parent.is_relative_to(tempfile.gettempdir()) and os.geteuid() == 0:
-            parent.chmod(parent.stat().st_mode | 0o711)
-    root = ["-u", "nobody"] if os.geteuid() == 0 else []
-    process = subprocess.Popen([str(program), "--quiet", *root, str(config)])
-    try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=20)

@@ -39,7 +39,8 @@ WHO = {
     " WHERE id <> CONNECTION_ID() AND ",
 }
 CONCURRENTLY = re.compile(
-    r"\s*CREATE (UNIQUE )?INDEX CONCURRENTLY (IF NOT EXISTS )?(?P<index>\S+) ON (?P<table>[^\s(]+)",
+    r"\s*CREATE (UNIQUE )?INDEX CONCURRENTLY (IF NOT EXISTS )?"
+    r"""(?P<index>"[^"]+"|\S+) ON (?P<table>("[^"]+"|[^\s"(])+)""",
     re.IGNORECASE,
 )
 
