@@ -287,6 +287,23 @@ def test_locked_tables_can_be_let_go(service: Service) -> None:
 
 
 @pytest.mark.parametrize("service", ["mariadb"], indirect=True)
+def test_the_time_of_a_run_is_no_change(service: Service) -> None:
+    step = """
+    from datetime import datetime
+    insert = sa.text("INSERT INTO account (id, owner, balance) VALUES (9, :at, 0)")
+    op.get_bind().execute(insert, {{"at": datetime.now()}})
+    op.rename_table("{}", "movement")
+    """
+    write_history(service, *MIXED[:2], (step.format("none"), "pass"))
+    service.run("alembic", "upgrade", "head", fails=True)
+    write_history(service, *MIXED[:2], (step.format("applied"), "pass"))
+
+    service.run("alembic", "upgrade", "head")
+
+    assert rows(service, "SELECT count(*) FROM account") == [(6,)]
+
+
+@pytest.mark.parametrize("service", ["mariadb"], indirect=True)
 def test_a_revision_that_changed_half_way_is_refused(service: Service) -> None:
     step = 'op.execute("UPDATE account SET balance = 7")\nop.rename_table("{}", "movement")'
     write_history(service, *MIXED[:2], (step.format("none"), "pass"))

@@ -1,6 +1,7 @@
 """Many migrate at once, on a database that others use: one does it, the others wait and agree."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -89,9 +90,16 @@ def test_the_wait_ends_and_says_who_is_at_it(service: Service) -> None:
 
 @pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)
 def test_another_database_of_the_server_is_not_in_the_way(service: Service, tmp_path: Path) -> None:
-    with database(service.kind, tmp_path) as url, somebody(service, LOCK[service.kind]):
-        other = replace(service, url=url)
-        other.run("alembic", "-x", "lock_wait=0.1", "upgrade", "head")
+    write_history(service, ("import os, time\ntime.sleep(float(os.environ.get('PAUSE', 0)))", ""))
+    process = start(service, "upgrade", "head", PAUSE="120")
+    assert process.stdout
+    while "-> r1" not in process.stdout.readline():
+        assert process.poll() is None
+    with database(service.kind, tmp_path) as url:
+        replace(service, url=url).run("alembic", "-x", "lock_wait=0.1", "upgrade", "head")
+    assert process.poll() is None
+    process.kill()
+    process.communicate()
 
 
 def test_limits_are_numbers(service: Service) -> None:
@@ -201,6 +209,25 @@ class TestPostgreSQL:
         service.run("alembic", "upgrade", "head")
 
         assert rows(service, "SELECT mood::text FROM me") == [("glad",)]
+
+    def test_the_lock_outlasts_the_servers_patience(self, service: Service) -> None:
+        """Who holds it does nothing else for long, which a server may be told to end."""
+        name = sa.make_url(service.url).database
+        setting = "idle_in_transaction_session_timeout = '500ms'"
+        execute(service, f"ALTER DATABASE {name} SET {setting}")
+        write_history(service, COUNTED[0], ("""op.execute("SELECT pg_sleep(120)")""", ""))
+        process = start(service, "upgrade", "head")
+        assert process.stdout
+        while "-> r2" not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(1)
+
+        said = service.run("alembic", "-x", "lock_wait=0.1", "upgrade", "head", fails=True)
+
+        assert "Another migration of this database did not end" in said
+        assert process.poll() is None
+        process.kill()
+        process.communicate()
 
     @pytest.mark.long
     def test_through_pgbouncer(self, service: Service) -> None:
