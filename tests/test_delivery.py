@@ -397,6 +397,32 @@ def test_gitlab_shows_what_a_branch_adds(
     assert not gitlab_job["image"].endswith("-slim"), "it has no git"
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_revision_that_others_have_is_not_edited(
+    shell: Callable[..., str],
+    github_job: dict[str, Any],
+    gitlab_job: dict[str, Any],
+    origin: Path,
+) -> None:
+    looks = [
+        next(
+            command
+            for command in (step.get("run", "") for step in github_job["steps"])
+            if "--diff-filter" in command
+        ),
+        next(command for command in commands(gitlab_job) if "--diff-filter" in command),
+    ]
+    shell("git checkout --quiet refs/pull/1/merge; git fetch --quiet . main", origin)
+    for look in looks:
+        shell(look, origin)
+        for edit in ("echo '# edited' >> migrations/versions/*_create_note.py", "git rm -q {}"):
+            shell(edit.format("migrations/versions/*_create_note.py"), origin)
+            said = shell(f"if ({look}\n); then exit 9; fi", origin)
+            assert "create_note.py" in said
+            assert "write another revision" in said
+            shell("git reset --quiet --hard", origin)
+
+
 @contextmanager
 def started(words: list[str], cwd: Path, env: dict[str, str], log: Path) -> Iterator[None]:
     """Start a server, and stop it as a container engine does: it must end by itself, in order."""
