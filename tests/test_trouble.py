@@ -212,6 +212,24 @@ def test_two_services_with_a_schema_each(service: Service) -> None:
         assert set(found.get_table_names(schema)) == {"alembic_version", "note", "thing"}
 
 
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+def test_a_moment_without_a_zone_becomes_one_in_utc(service: Service) -> None:
+    """Whatever the zone of the session: PostgreSQL by itself would take it for New York's."""
+    name = sa.make_url(service.url).database
+    execute(service, f"ALTER DATABASE {name} SET timezone = 'America/New_York'")
+    kind = 'mapped_column(sa.Enum("a", "b", name="Kind"), index=True)'
+    for number, zone in enumerate(("", "(timezone=True)")):
+        column = f"mapped_column(sa.DateTime{zone})"
+        service.write("app/things/models.py", MODEL.replace(kind, column))
+        service.run("alembic", "revision", "--autogenerate", "-m", f"Thing {number}")
+        service.run("alembic", "upgrade", "head")
+        if not zone:
+            execute(service, "INSERT INTO thing VALUES (1, '2026-01-02 12:00:00')")
+
+    found = rows(service, "SELECT kind AT TIME ZONE 'UTC' = '2026-01-02 12:00:00' FROM thing")
+    assert found == [(True,)]
+
+
 def test_any_folder_and_any_place_to_start(
     render: Callable[..., Path], env: dict[str, str], tmp_path: Path
 ) -> None:

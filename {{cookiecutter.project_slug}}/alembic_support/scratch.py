@@ -58,13 +58,17 @@ def scratch_database(url: sa.URL, purpose: str) -> Iterator[sa.URL]:
                 "or use a server of your own."
             ) from None
         try:
-            clean = url.set(database=name)
             if force:
-                with sa.create_engine(clean, poolclass=sa.NullPool).begin() as inside:
-                    inside.exec_driver_sql(SCHEMA)
-            yield clean
+                make_schema(url.set(database=name))
+            yield url.set(database=name)
         finally:
             connection.exec_driver_sql(f"DROP DATABASE {quoted}{force}")
+
+
+def make_schema(url: sa.URL) -> None:
+    """Make the schema that new tables go to, in a new database of PostgreSQL."""
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+        connection.exec_driver_sql(SCHEMA)
 
 
 PARTS = ["columns", "pk_constraint", "foreign_keys", "indexes", "unique_constraints"]
