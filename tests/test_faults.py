@@ -53,6 +53,9 @@ with op.batch_alter_table("note") as batch:
     batch.create_check_constraint("with_title", "title <> ''")"""
 LEFT_TOO = """op.create_index("ix_low", "note", [sa.text("lower(title)")])"""
 COMMENT = 'op.create_table_comment("note", "Texts")'
+SWAP = """\
+op.execute("UPDATE note SET rank = (SELECT max(x.title) FROM note x WHERE x.title <> note.title)")
+op.execute("UPDATE note SET title = rank")"""
 MOOD = 'sa.Enum("sad", "ok", name="mood").create(op.get_bind())'
 
 
@@ -110,6 +113,32 @@ FAULTS = {
     "rows that are deleted": Fault(
         'op.execute("DELETE FROM note")', "pass", LOSS, ("# allow loss of note: <reason>",)
     ),
+    "values that are swapped": Fault(
+        "\n".join((batch('add_column(sa.Column("rank", sa.String(20)))'), SWAP)),
+        batch('drop_column("rank")'),
+        LOSS,
+        tuple(f"# allow loss of note.{name}: <reason>" for name in ("title", "rank")),
+    ),
+    "a table with a CHECK, and a value in it": Fault(
+        """op.create_table(
+    "thing",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("state", sa.String(9), nullable=False),
+    sa.Column("share", sa.Integer, nullable=False),
+    sa.CheckConstraint("state in ('draft', 'live')", name="state"),
+    sa.CheckConstraint("share between 0 and 100", name="share"),
+)""",
+        'op.drop_table("thing")',
+        LOSS,
+        ("# allow loss of thing: <reason>",),
+    ),
+    "a trigger": Fault(
+        """op.execute("CREATE TRIGGER noted BEFORE DELETE ON note FOR EACH ROW SET @a = 1")""",
+        "pass",
+        TRACE,
+        ("noted", "is left"),
+        ("mariadb",),
+    ),
     "a model": Fault(
         "from app.notes.models import Note  # noqa\nsa.MetaData().create_all(op.get_bind())",
         "pass",
@@ -149,6 +178,14 @@ FAULTS = {
         ("COLUMN size", "# allow adding-required-field: <reason>"),
     ),
 }
+FAULTS["a lock, beside SQL that is not PostgreSQL's"] = Fault(
+    """op.execute("ALTER TABLE note MODIFY body MEDIUMTEXT NOT NULL")
+op.get_bind().execute(sa.text("ALTER TABLE note DROP COLUMN body"))""",
+    "pass",
+    LOCK,
+    ("DROP COLUMN body", "# allow ban-drop-column: <reason>"),
+    ("mariadb",),
+)
 FAULTS["an index that blocks writes, and plain SQL"] = Fault(
     """op.create_index("ix_note_id", "note", ["id"])
 op.get_bind().execute(sa.text("ALTER TABLE note DROP COLUMN body"))""",

@@ -94,8 +94,8 @@ def test_the_service_is_read_in_ten_minutes(service: Path) -> None:
     assert len((service / "migrations/env.py").read_text("utf-8").splitlines()) <= 60
 
     files += python_files(service / "alembic_support")
-    # Longer are what MariaDB needs, a rehearsal, and what autogenerate knows of three databases.
-    longer = {"mariadb.py": 140, "rehearsal.py": 125}
+    # Longer are what MariaDB needs, and what autogenerate knows of three databases.
+    longer = {"mariadb.py": 140}
     longer |= {"__init__.py": 210, "compare.py": 180, "databases.py": 190}
     limits = {path: longer.get(path.name, 120) for path in files}
     assert not [path.name for path in files if len(code_lines(path)) > limits[path]]
@@ -105,3 +105,9 @@ def test_the_service_is_read_in_ten_minutes(service: Path) -> None:
 def test_tests_are_readable_too(service: Path, template: Path) -> None:
     files = python_files(service / "tests")
     assert not [item for path in files for item in functions(path) if item[1] > 25]
+
+
+def test_what_proves_migrations_is_in_two_files(service: Path) -> None:
+    files = [service / "tests" / name for name in ("test_migrations.py", "rehearsal.py")]
+    sizes = [len(code_lines(path)) for path in files]
+    assert sum(sizes) <= 286, sizes

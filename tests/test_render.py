@@ -21,12 +21,11 @@ ALWAYS = """
     alembic_support/attempts.py alembic_support/autogenerate/__init__.py
     alembic_support/autogenerate/compare.py alembic_support/autogenerate/databases.py
     alembic_support/cli.py alembic_support/connection.py alembic_support/lock.py
-    alembic_support/mariadb.py alembic_support/rehearsal.py
-    alembic_support/review.py alembic_support/scratch.py
+    alembic_support/mariadb.py alembic_support/review.py alembic_support/scratch.py
     migrations/env.py migrations/script.py.mako migrations/versions/README.md
     migrations/versions/20261122090000_3632c1f107b5_create_note.py
-    tests/conftest.py tests/test_config.py tests/test_health.py
-    tests/test_migrations.py tests/test_notes.py
+    tests/conftest.py tests/rehearsal.py tests/test_config.py
+    tests/test_health.py tests/test_migrations.py tests/test_notes.py
 """
 # Each choice at least once, and each pair of choices that could meet in a file.
 CASES = [

@@ -15,15 +15,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from alembic_support.connection import migration_engine
-from alembic_support.rehearsal import Outcome, Rehearsal
 from alembic_support.scratch import scratch_database
 from app import create_app
-from app.config import BINDS, ROOT, Config, load_config, prefix
+from app.config import ROOT, Config, load_config, prefix
 from app.db import db
 from app.health import read_revisions, script_directory
 from app.url import is_sqlite
-
-NEWEST = 30  # revisions that are judged: see test_migrations.py
 
 if (environment := os.environ.get("APP_ENV")) in ("staging", "production"):
     pytest.exit(f"Tests do not run in {environment}: unset APP_ENV", returncode=2)
@@ -52,51 +49,7 @@ def config(addresses: dict[str, str]) -> Config:
     return load_config("testing", addresses)
 
 
-@pytest.fixture(scope="module", params=[None, *BINDS], ids=lambda bind: bind or "main")
-def bind(request: pytest.FixtureRequest) -> str | None:
-    """Each database in turn: the main one is None."""
-    name: str | None = request.param
-    return name
-
-
-@pytest.fixture(scope="module")
-def alembic_config(config: Config, bind: str | None) -> Iterator[AlembicConfig]:
-    """Alembic's own configuration, with a connection to another new and empty database."""
-    url, options = config.databases[bind]
-    with (
-        scratch_database(url, "migrations") as url,
-        migration_engine(url, options).connect() as connection,
-    ):
-        yield alembic_ini(bind, connection)
-
-
-@pytest.fixture(scope="module")
-def rehearsed(alembic_config: AlembicConfig) -> dict[str, Outcome]:
-    """What came of each new revision, up to the first that fails or leaves a trace."""
-    script = ScriptDirectory.from_config(alembic_config)
-    known = alembic_config.get_main_option("judged_after") or "base"
-    new = [*script.iterate_revisions("heads", known)][:NEWEST]
-    old = [
-        revision for revision in script.iterate_revisions("heads", "base") if revision not in new
-    ]
-    rehearsal = Rehearsal(alembic_config, script)
-    rehearsal.apply(old[::-1])
-    found = {}
-    for revision in new[::-1]:
-        found[revision.path] = outcome = rehearsal.rehearse(revision)
-        if outcome.traces:
-            break
-    return found
-
-
-@pytest.fixture
-def at_head(service: Flask, config: Config, bind: str | None) -> Iterator[AlembicConfig]:
-    """Alembic's own configuration, with a connection to the tests' database, which is at head."""
-    with migration_engine(*config.databases[bind]).connect() as connection:
-        yield alembic_ini(bind, connection)
-
-
-def alembic_ini(bind: str | None, connection: sa.Connection) -> AlembicConfig:
+def alembic_ini(bind: str | None, connection: sa.Engine | sa.Connection | None) -> AlembicConfig:
     section, attributes = bind or "alembic", {"connection": connection}
     return AlembicConfig(ROOT / "alembic.ini", ini_section=section, attributes=attributes)
 
@@ -105,9 +58,7 @@ def alembic_ini(bind: str | None, connection: sa.Connection) -> AlembicConfig:
 def service(config: Config) -> Iterator[Flask]:
     """The service, on databases at head; tests take `app`, which is rolled back."""
     for bind, database in config.databases.items():
-        with migration_engine(*database).connect() as connection:
-            command.upgrade(alembic_ini(bind, connection), "head")
-            connection.commit()
+        command.upgrade(alembic_ini(bind, migration_engine(*database)), "head")
     service = create_app(config)
     with service.app_context():
         engines = db.engines.values()
