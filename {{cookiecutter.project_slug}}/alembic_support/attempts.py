@@ -112,16 +112,20 @@ def attempt(left: int, done: list[bool]) -> Iterator[None]:
         raise CommandError(LOST) from None
     except sa.exc.DBAPIError as error:
         refuse_what_cannot_work(error)
-        other = who(connection, IN_THE_WAY, statement=error.statement or "")
-        busy = f"A table is in use by {other} ({str(error.orig).strip()})"
-        if not left:
-            raise CommandError(
-                f"{busy}, at each try. End the transaction that is in the way, or choose a "
-                "quieter time, or give -x lock_timeout=<seconds>, and run this again: it goes on "
-                "where it stopped"
-            ) from None
-        tell(f"{busy}: trying again in {pause:g} s, {left} times more")
-        time.sleep(pause)
+        give_way(error, left, pause, who(connection, IN_THE_WAY, statement=error.statement or ""))
+
+
+def give_way(error: sa.exc.DBAPIError, left: int, pause: float, other: str) -> None:
+    """Wait before a table that another uses is tried again; raise CommandError after the last."""
+    busy = f"A table is in use by {other} ({str(error.orig).strip()})"
+    if not left:
+        raise CommandError(
+            f"{busy}, at each try. End the transaction that is in the way, or choose a quieter "
+            "time, or give -x lock_timeout=<seconds>, and run this again: it goes on where it "
+            "stopped"
+        ) from None
+    tell(f"{busy}: trying again in {pause:g} s, {left} times more")
+    time.sleep(pause)
 
 
 def refuse_what_cannot_work(error: sa.exc.DBAPIError) -> None:

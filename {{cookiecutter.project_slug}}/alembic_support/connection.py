@@ -8,12 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.config import Config as AlembicConfig
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from alembic_support.scratch import ScratchRefusedError, scratch_database
+from alembic_support.scratch import ScratchRefusedError, scratch_database, upgrade_to_head
 from app.config import Config, ConfigError, load_config, prefix
 from app.db import db, import_models
 from app.url import describe, is_sqlite
@@ -86,20 +83,24 @@ def connect(settings: Config, config: AlembicConfig) -> Iterator[sa.Connection]:
             clean = clean_database(url, stack) if autogenerates(config) else None
             engine = passed or migration_engine(clean or url, options)
             connection = stack.enter_context(engine.connect())
-        except sa.exc.InvalidRequestError as error:  # of MySQL, for mariadb://
-            raise CommandError(f"{error} Begin {prefix(bind)}DATABASE_URL with mysql://") from None
-        except (sa.exc.DatabaseError, ModuleNotFoundError) as error:
-            file = "Let this user write to the file and its folder"
-            cure = file if is_sqlite(url) else "Start the server, install its driver"
-            raise CommandError(
-                f"{describe(url)} cannot be reached: {getattr(error, 'orig', error)}\n"
-                f"{cure}, or mend {prefix(bind)}DATABASE_URL."
-            ) from None
+        except (sa.exc.DatabaseError, sa.exc.InvalidRequestError, ModuleNotFoundError) as error:
+            reason = f"{describe(url)} cannot be reached: {getattr(error, 'orig', error)}"
+            variable = f"{prefix(bind)}DATABASE_URL"
+            raise CommandError(f"{reason}\n{cure(error, url, variable)}") from None
         if clean:
             more = {"target_metadata": db.metadatas[bind]}  # the names of constraints
             upgrade_to_head(connection, config, database_options(url) | more)
         show_progress(config)
         yield connection
+
+
+def cure(error: Exception, url: sa.URL, variable: str) -> str:
+    """Return what helps where a database cannot be reached."""
+    if isinstance(error, sa.exc.InvalidRequestError):  # MySQL answered, instead of MariaDB
+        return f"Begin {variable} with mysql://."
+    if is_sqlite(url):
+        return f"Let this user write to the file and its folder, or mend {variable}."
+    return f"Start the server, install its driver, or mend {variable}."
 
 
 def autogenerates(config: AlembicConfig) -> bool:
@@ -113,17 +114,6 @@ def clean_database(url: sa.URL, stack: ExitStack) -> sa.URL | None:
     except ScratchRefusedError as refusal:
         tell(f"Comparing with the database as it is: {refusal}")
         return None
-
-
-def upgrade_to_head(
-    connection: sa.Connection, config: AlembicConfig, options: dict[str, Any]
-) -> None:
-    """Apply every revision, while Alembic is at another command already."""
-    script = ScriptDirectory.from_config(config)
-    options |= {"fn": lambda revision, _: script._upgrade_revs("heads", revision), "script": script}
-    context = MigrationContext.configure(connection, opts=options)
-    with Operations.context(context), context.begin_transaction():
-        context.run_migrations()
 
 
 def show_progress(config: AlembicConfig) -> None:

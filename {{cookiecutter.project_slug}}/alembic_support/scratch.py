@@ -5,8 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import sqlalchemy as sa
+from alembic.config import Config as AlembicConfig
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from app.url import describe, is_sqlite
@@ -60,3 +65,14 @@ def make_schema(url: sa.URL) -> None:
     """Make the schema that new tables go to, in a new database of PostgreSQL."""
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         connection.exec_driver_sql(SCHEMA)
+
+
+def upgrade_to_head(
+    connection: sa.Connection, config: AlembicConfig, options: dict[str, Any]
+) -> None:
+    """Apply every revision, while Alembic is at another command already."""
+    script = ScriptDirectory.from_config(config)
+    options |= {"fn": lambda revision, _: script._upgrade_revs("heads", revision), "script": script}
+    context = MigrationContext.configure(connection, opts=options)
+    with Operations.context(context), context.begin_transaction():
+        context.run_migrations()
