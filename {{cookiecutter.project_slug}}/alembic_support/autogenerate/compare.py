@@ -3,52 +3,56 @@
 Databases rewrite what they are told: `n > 1` comes back as `((n)::numeric > (1)::numeric)`. So
 where the texts differ, the model's table is made for real, as a temporary one, and described by
 the database as well. That happens where something changed, and seldom else.
+SQLite rewrites nothing.
 """
 
 import re
-from contextlib import ExitStack
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
-from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from alembic.util import PriorityDispatchResult
-from alembic.util.sqla_compat import _get_constraint_final_name
+from alembic.util import PriorityDispatchResult as Result
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.elements import conv
 
+Table = sa.Table | None
 Key = tuple[str, str]  # "type", "default", "computed", "check" or "index", and a name
+Facts = dict[Key, str]
 MARIADB = ("mariadb", "mysql")
-GO_ON, STOP = PriorityDispatchResult.CONTINUE, PriorityDispatchResult.STOP
-GROUP = re.compile(r"""(?<![\w"])\(("?\w+"?|-?[\d.]+|'(?:[^']|'')*'|\([^()]*\))\)""")
+LITERAL = re.compile(r"('(?:[^']|'')*')")
+# What databases add: MariaDB its quotes, PostgreSQL casts.
+ADDED = re.compile(
+    r'`|::(?:"[^"]+"|[\w.]+)(?: varying| precision| with(?:out)? time zone)?'
+    r"(?:\([\d, ]+\))?(?:\[\])*"
+)
 NOW = re.compile(r"\bcurrent_timestamp(?:\(\)|(?!\())", re.IGNORECASE)
-INDEXED = re.compile(r'(?<= ON )(?:"[^"]*"|`[^`]*`|[\w.])+ ')  # the table of an index
-# An index of SQLite that is only columns, which Alembic copies.
-PLAIN = re.compile(r"""[^(]*\(("[^"]*"|\w+)(, ("[^"]*"|\w+))*\)( WHERE .*)?""")
-# What MariaDB calls a type, and what it adds to it.
+# What MariaDB calls a type, what it adds to it, and what SQLite does not tell.
 ALIASES = {"BOOL": "TINYINT", "JSON": "LONGTEXT"}
 EXTRAS = re.compile(r" (?:CHARACTER SET|COLLATE) \S+|(?:(?<=INT)|(?<=INTEGER))\(\d+\)")
+# An index of SQLite that is only columns, which Alembic copies.
+PLAIN = re.compile(r"""[^(]*\(("[^"]*"|\w+)(, ("[^"]*"|\w+))*\)( WHERE .*)?""")
 
 
 def plain(text: str) -> str:
-    """Strip what databases add to an expression: casts, needless brackets, other spaces."""
-    text = PostgresqlImpl._cast_re.sub("", " ".join(text.replace("`", "").split()))
-    text = NOW.sub("now()", text)
-    while text != (shorter := GROUP.sub(r"\1", text)):
-        text = shorter
-    return re.sub(r"^\((.*)\)$", r"\1", text)
+    """Strip what databases add to an expression: casts, outer brackets, other spaces."""
+    parts = LITERAL.split(text)
+    parts[::2] = [NOW.sub("now()", ADDED.sub("", " ".join(part.split()))) for part in parts[::2]]
+    return re.sub(r"^\((.*)\)$", r"\1", "".join(parts))
 
 
-def spelled(context: MigrationContext, expression: Any) -> str:
+def spelled(context: MigrationContext, expression: Any, **options: Any) -> str:
     """Return an expression as SQL, without the % that a driver would want doubled."""
-    return context.impl.render_ddl_sql_expr(expression).replace("%%", "%")
+    render = type(context.impl).render_ddl_sql_expr
+    return render(context.impl, expression, **options).replace("%%", "%")
 
 
 def type_text(dialect: sa.Dialect, type_: Any) -> str:
     text: str = type_.compile(dialect)
-    if dialect.name not in MARIADB:
+    if dialect.name == "postgresql":
         return text
     text = EXTRAS.sub("", text).replace("NUMERIC", "DECIMAL")
     return ALIASES.get(text, text)
@@ -62,165 +66,159 @@ def native(type_: Any) -> sa.Enum | None:
     return type_ if isinstance(type_, sa.Enum) and type_.native_enum else None
 
 
+def final(context: MigrationContext, item: Any) -> conv:
+    """Return a name as the database has it, which cuts long ones."""
+    preparer: Any = context.dialect.identifier_preparer
+    return conv(preparer.format_constraint(item).strip('"`'))
+
+
 def items(context: MigrationContext, table: sa.Table) -> dict[Key, Any]:
     """Return the named CHECKs and indexes of a table, those of its columns and types included."""
     dialect: Any = context.dialect
     compiler = dialect.ddl_compiler(dialect, None)
     within = [item for column in table.columns for item in column.constraints]
-    checks = [c for c in [*table.constraints, *within] if isinstance(c, sa.CheckConstraint)]
-    # A Boolean and an Enum know where they need their CHECK.
-    real = [c for c in checks if not c._create_rule or c._create_rule(compiler)]
-    found = [("check", item) for item in real] + [("index", item) for item in table.indexes]
-    named = [(kind, _get_constraint_final_name(item, dialect), item) for kind, item in found]
-    return {(kind, str(name)): item for kind, name, item in named if name}
+    found: dict[Key, Any] = {}
+    for item in (*table.constraints, *within, *table.indexes):
+        rule = getattr(item, "_create_rule", None)  # of a Boolean or an Enum: not everywhere
+        if isinstance(item, sa.CheckConstraint | sa.Index) and item.name:
+            name = final(context, item)
+            if isinstance(item, sa.Index):
+                found["index", name] = item
+            elif not rule or rule(compiler):
+                found["check", name] = sa.CheckConstraint(spelled(context, item.sqltext), name)
+    return found
 
 
-def facts(context: MigrationContext, table: sa.Table, same: set[Any]) -> dict[Key, str]:
+def checks(context: MigrationContext, table: sa.Table) -> list[sa.CheckConstraint]:
+    return [item for (kind, _), item in items(context, table).items() if kind == "check"]
+
+
+def facts(context: MigrationContext, table: sa.Table, same: set[Any]) -> Facts:
     """Return types, defaults, computed columns, CHECKs and indexes of a table, as plain text."""
     dialect: Any = context.dialect
     compiler = dialect.ddl_compiler(dialect, None)
-    found = {}
+    types = {("type", column.name): type_text(dialect, column.type) for column in table.columns}
+    found: Facts = {}
     for column in table.columns:
-        found["type", column.name] = type_text(dialect, column.type)
         if isinstance(column.server_default, sa.Computed):
-            found["computed", column.name] = plain(spelled(context, column.server_default.sqltext))
+            found["computed", column.name] = spelled(context, column.server_default.sqltext)
         elif default := compiler.get_column_default_string(column):
-            found["default", column.name] = re.sub(r"^'(-?[\d.]+)'$", r"\1", plain(default))
-    for key, item in items(context, table).items():
-        if key[0] == "check":
-            found[key] = plain(spelled(context, item.sqltext))
-        elif key[1] not in same:
-            text = " ".join(str(CreateIndex(item).compile(dialect=dialect)).split())
-            found[key] = plain(INDEXED.sub("", text))
-    return found
+            found["default", column.name] = default
+    for (kind, name), item in items(context, table).items():
+        if kind == "check":
+            found[kind, name] = item.sqltext.text
+        elif name not in same:
+            text, _, columns = str(CreateIndex(item).compile(dialect=dialect)).partition(" ON ")
+            found[kind, name] = text + columns.partition(" ")[2]  # without its table and schema
+    # A default that is a number may be quoted or not.
+    texts = {key: re.sub(r"^'(-?[\d.]+)'$", r"\1", plain(text)) for key, text in found.items()}
+    return types | texts
 
 
-def differences(
-    context: MigrationContext, there: sa.Table | None, wanted: sa.Table | None
-) -> set[Key] | None:
-    """Return what differs, None where the database cannot make the model's table."""
-    cache: dict[Any, set[Key] | None] = context.opts.setdefault("differences", {})
+def differences(context: MigrationContext, there: Table, wanted: Table) -> set[Key]:
+    """Return what differs; of a table that comes or goes only its indexes, which are beside it."""
+    cache: dict[Any, set[Key]] = context.opts.setdefault("differences", {})
     if (there, wanted) not in cache:
         tables = [table for table in (there, wanted) if table is not None]
-        same = {item.name for table in tables for item in table.constraints}  # indexes on MariaDB
-        if there is not None and context.connection:
-            complete(context.connection, there)
-        old, new = facts(context, tables[0], same), facts(context, tables[-1], same)
-        if there is None or wanted is None:  # its indexes are made, or dropped, beside it
+        # The index of a constraint comes and goes with it.
+        same = {final(context, c) for table in tables for c in table.constraints if c.name}
+        same -= {index.name for index in wanted.indexes} if wanted is not None else set()
+        if there is not None and context.dialect.name == "sqlite":
+            complete(context, there)
+        old, new = (facts(context, table, same) for table in (tables[0], tables[-1]))
+        if len(tables) == 1:
             old, new = {key: text for key, text in old.items() if key[0] == "index"}, {}
-        try:
-            if new and old != new:
-                new = made(context, wanted, same, new)  # type: ignore[arg-type]
-            keys = old.keys() | new.keys()
-            cache[there, wanted] = {key for key in keys if old.get(key) != new.get(key)}
-        except sa.exc.DBAPIError:
-            cache[there, wanted] = None
+        elif old != new and context.dialect.name != "sqlite":
+            with suppress(sa.exc.DBAPIError):  # or it is taken as it is written
+                new = made(context, tables[1], same, new)
+        cache[there, wanted] = {key for key, _ in old.items() ^ new.items()}
     return cache[there, wanted]
 
 
-def complete(connection: sa.Connection, table: sa.Table) -> None:
+def complete(context: MigrationContext, table: sa.Table) -> None:
     """Add the indexes to a table of SQLite that are more than columns; reflection omits them."""
-    if connection.dialect.name != "sqlite":
-        return
-    query = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = :t")
-    for name, text in connection.execute(query, {"t": table.name}):
-        if text and not PLAIN.fullmatch(text := " ".join(text.split())):
+    connection: Any = context.connection
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    for name, text in connection.execute(sa.text(f"{query} AND tbl_name = :t"), {"t": table.name}):
+        if not PLAIN.fullmatch(text := " ".join(text.split())):
             table.indexes -= {index for index in table.indexes if index.name == name}
             columns, _, where = text.partition("(")[2].partition(" WHERE ")
-            unique = text.startswith("CREATE UNIQUE")
             more: Any = {"sqlite_where": sa.text(where)} if where else {}
-            columns = sa.text(columns.removesuffix(")"))
-            sa.Index(conv(name), columns, unique=unique, _table=table, **more)
+            more["unique"] = text.startswith("CREATE UNIQUE")
+            sa.Index(conv(name), sa.text(columns.removesuffix(")")), _table=table, **more)
 
 
-def made(
-    context: MigrationContext, wanted: sa.Table, same: set[Any], written: dict[Key, str]
-) -> dict[Key, str]:
+def made(context: MigrationContext, wanted: sa.Table, same: set[Any], written: Facts) -> Facts:
     """Make a model's table where nobody sees it, and return what the database says of it."""
     connection: Any = context.connection
-    copy = free_copy(wanted, context.dialect.name)
-    name = context.dialect.identifier_preparer.quote(wanted.name)
-    with ExitStack() as stack:
-        if context.dialect.name == "sqlite":
-            connection = stack.enter_context(sa.create_engine("sqlite://").connect())
-        elif context.dialect.name == "postgresql":
-            stack.callback(connection.begin_nested().rollback)
-        else:
-            drop = f"DROP TEMPORARY TABLE IF EXISTS {name}"
-            stack.callback(connection.exec_driver_sql, drop)
-        # Types are not made: an enum may not be there yet, or be another.
-        for step in (CreateTable(copy), *map(CreateIndex, copy.indexes)):
-            connection.execute(step)
-        copy = sa.Table(wanted.name, sa.MetaData(), autoload_with=connection)
-        complete(connection, copy)
-    found = facts(context, copy, same)
-    for column in wanted.columns:
-        if column.server_default is None:  # but PostgreSQL numbers the rows
-            found.pop(("default", column.name), None)
-        if context.dialect.name == "postgresql" and native(column.type):
-            found["type", column.name] = written["type", column.name]
-    return found
-
-
-def free_copy(table: sa.Table, database: str) -> sa.Table:
-    """Return a copy of a model's table, temporary, that needs nothing else in the database."""
-    names = sa.MetaData(naming_convention=table.metadata.naming_convention)
-    copy = table.to_metadata(names, schema=None)  # type: ignore[arg-type]
-    copy.constraints -= set(copy.foreign_key_constraints)
-    copy._prefixes = [] if database == "sqlite" else ["TEMPORARY"]
+    postgresql = context.dialect.name == "postgresql"
+    enums = {("type", c.name) for c in wanted.columns if postgresql and native(c.type)}
+    copy = wanted.to_metadata(sa.MetaData(), schema=None)  # type: ignore[arg-type]
+    copy.constraints = {copy.primary_key}
     for column in copy.columns:
-        for check in [c for c in column.constraints if isinstance(c, sa.CheckConstraint)]:
-            copy.append_constraint(sa.CheckConstraint(check.sqltext, name=check.name))
-        column.constraints.clear()  # MariaDB takes none with a name in a column
-        if database == "postgresql" and native(column.type):
+        column.constraints.clear()
+        if ("type", column.name) in enums:  # which may not be there, or be another
             column.type = sa.ARRAY(sa.Text) if isinstance(column.type, sa.ARRAY) else sa.Text()
-    return copy
+    for check in checks(context, wanted):
+        copy.append_constraint(check)
+    create = str(CreateTable(copy).compile(dialect=context.dialect))
+    name = context.dialect.identifier_preparer.quote(wanted.name)
+    drop = partial(connection.exec_driver_sql, f"DROP TEMPORARY TABLE IF EXISTS {name}")
+    undo = connection.begin_nested().rollback if postgresql else drop
+    try:
+        connection.exec_driver_sql(create.replace("TABLE", "TEMPORARY TABLE", 1))
+        for index in copy.indexes:
+            index.create(connection)
+        found = facts(context, sa.Table(wanted.name, sa.MetaData(), autoload_with=connection), same)
+    finally:
+        undo()
+    told = {key: found[key] for key in written if key in found}  # and no numbering of rows
+    return told | {key: written[key] for key in enums}
 
 
-def compare_column(
-    context: AutogenContext, change: ops.AlterColumnOp, *args: Any
-) -> PriorityDispatchResult:
+def compare_column(context: AutogenContext, change: ops.AlterColumnOp, *args: Any) -> Result:
     """Compare a type and a server default; computed columns are compared with their table."""
     _, _, name, there, wanted = args
-    changed = differences(context.migration_context, there.table, wanted.table)
     defaults = there.server_default, wanted.server_default
-    if changed is None or any(isinstance(default, sa.Identity) for default in defaults):
-        return GO_ON
+    if any(isinstance(default, sa.Identity) for default in defaults):
+        return Result.CONTINUE
+    changed = differences(context.migration_context, there.table, wanted.table)
     # Where it is the same the model's is the better name: LONGTEXT is JSON no more.
     change.existing_type = there.type if ("type", name) in changed else wanted.type
     change.modify_type = wanted.type if ("type", name) in changed else None
     change.existing_server_default = there.server_default
     if ("default", name) in changed and ("computed", name) not in changed:
         change.modify_server_default = wanted.server_default
-    return STOP
+    return Result.STOP
 
 
-def compare_table(
-    context: AutogenContext, changes: ops.ModifyTableOps, *args: Any
-) -> PriorityDispatchResult:
+def compare_table(context: AutogenContext, changes: ops.ModifyTableOps, *args: Any) -> Result:
     """Compare CHECKs, indexes and computed columns, in the place of Alembic's comparison."""
     schema, name, there, wanted = args
     migration = context.migration_context
-    if (changed := differences(migration, there, wanted)) is None:
-        return GO_ON
     migration.opts.setdefault("compared", {})[schema, name] = there, wanted
     indexes = (ops.CreateIndexOp, ops.DropIndexOp)
     changes.ops = [op for op in changes.ops if not isinstance(op, indexes)]
-    old, new = (items(migration, t) if t is not None else {} for t in (there, wanted))
-    for key in sorted(changed):
-        if key[0] == "computed" and {key[1]} <= {*there.columns.keys()} & {*wanted.columns.keys()}:
-            column = schema, name, there.columns[key[1]]
-            changes.ops.append(ops.DropColumnOp.from_column_and_tablename(*column))
-            column = schema, name, wanted.columns[key[1]]
-            changes.ops.append(ops.AddColumnOp.from_column_and_tablename(*column))
-        changes.ops += [dropped(migration, key, old[key], there)] if key in old else []
-        changes.ops += [dropped(migration, key, new[key], wanted).reverse()] if key in new else []
-    return GO_ON
+    if changed := differences(migration, there, wanted):
+        old, new = ({} if t is None else items(migration, t) for t in (there, wanted))
+        for key in sorted(changed):
+            if key[0] == "computed" and key[1] in there.columns and key[1] in wanted.columns:
+                changes.ops += again(there.columns[key[1]], wanted.columns[key[1]])
+            changes.ops += [dropped(old[key], there)] if key in old else []
+            changes.ops += [dropped(new[key], wanted).reverse()] if key in new else []
+    return Result.CONTINUE
 
 
-def dropped(context: MigrationContext, key: Key, item: Any, table: sa.Table) -> Any:
+def again(old: sa.Column[Any], new: sa.Column[Any]) -> list[Any]:
+    """Return what drops a column and adds it anew."""
+    drop = ops.DropColumnOp.from_column_and_tablename(old.table.schema, old.table.name, old)
+    add = ops.AddColumnOp.from_column_and_tablename(old.table.schema, old.table.name, new)
+    return [drop, add]
+
+
+def dropped(item: Any, table: sa.Table) -> Any:
     """Return the operation that drops a CHECK or an index; its reverse makes it."""
-    if key[0] == "index":
+    if isinstance(item, sa.Index):
         return ops.DropIndexOp.from_index(item)
-    name, text = conv(key[1]), spelled(context, item.sqltext)
-    return ops.CreateCheckConstraintOp(name, table.name, text, schema=table.schema).reverse()
+    check = ops.CreateCheckConstraintOp
+    return check(item.name, table.name, item.sqltext, schema=table.schema).reverse()

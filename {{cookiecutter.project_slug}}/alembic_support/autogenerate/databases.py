@@ -2,45 +2,63 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
-from alembic.autogenerate.render import _alter_column, _render_server_default
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from alembic.util import PriorityDispatchResult
 
-from alembic_support.autogenerate.compare import GO_ON, MARIADB, PLAIN, native, plain
+from alembic_support.autogenerate.compare import MARIADB, again, native, plain
 
 Ops = list[Any]
 ENUMS = """
-    SELECT t.oid::regtype::text, c.relname, c.oid::regclass::text, quote_ident(a.attname),
-           CASE WHEN a.atttypid <> t.oid THEN '[]' ELSE '' END, pg_get_expr(d.adbin, d.adrelid),
-           ARRAY(SELECT enumlabel FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder)
+    SELECT t.oid::regtype::text,
+           ARRAY(SELECT enumlabel FROM pg_enum WHERE enumtypid = t.oid ORDER BY enumsortorder),
+           coalesce(array_agg(c.relname::text) FILTER (WHERE c.oid > 0), '{}'),
+           coalesce(array_agg(concat(
+               'ALTER TABLE ', c.oid::regclass, ' ALTER ' || q || ' DROP DEFAULT,' || left(d, 0),
+               ' ALTER ', q, ' TYPE ', a.atttypid::regtype, ' USING ', q, '::text::',
+               a.atttypid::regtype, ', ALTER ' || q || ' SET DEFAULT ' || d
+           ) ORDER BY c.oid::regclass::text, q) FILTER (WHERE c.oid > 0), '{}')
     FROM pg_type t
     LEFT JOIN pg_attribute a ON a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped
     LEFT JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
-    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-    WHERE t.typtype = 'e' ORDER BY 1, 3, 4"""
+    LEFT JOIN pg_attrdef e ON e.adrelid = c.oid AND e.adnum = a.attnum,
+    LATERAL (SELECT quote_ident(a.attname) AS q, pg_get_expr(e.adbin, e.adrelid) AS d) AS texts
+    WHERE t.typtype = 'e' GROUP BY t.oid ORDER BY 1"""
 LOST = re.compile(
     r"\bAUTOINCREMENT\b|\bCOLLATE\b|\bSTRICT\s*$|\bWITHOUT ROWID\b"
     r"|(?<!CONSTRAINT)\s(?!CONSTRAINT)(?:\S+|\([\d, ]+\))\s+CHECK\b.*",  # one without a name
     re.IGNORECASE,
 )
+COLON = re.compile(r"(?<![:\w]):(?=\w)")  # what would be a parameter
+alter_column = renderers.dispatch(ops.AlterColumnOp)
 
 
-class Sql(ops.ExecuteSQLOp):
-    """A statement and the one that undoes it; either may be empty."""
+class Written(ops.MigrateOperation):
+    """Lines of a revision as they stand there, and those that undo them."""
 
-    def __init__(self, statement: str, undo: str, last: bool = False) -> None:
-        super().__init__(statement)
-        self.undo, self.last = undo, last
+    def __init__(self, lines: Sequence[str], undo: Sequence[str] = ()) -> None:
+        self.lines, self.undo = list(lines), list(undo)
 
-    def reverse(self) -> "Sql":
-        return Sql(self.undo, str(self.sqltext))
+    def reverse(self) -> "Written":
+        return Written(self.undo, self.lines)
+
+    def to_diff_tuple(self) -> tuple[str, ...]:
+        return ("written", *self.lines)
+
+
+@renderers.dispatch_for(Written)
+def render_written(_context: AutogenContext, op: Written) -> list[str]:
+    return op.lines
+
+
+def sql(statements: Sequence[str], undo: Sequence[str]) -> Written:
+    """Return SQL and what undoes it."""
+    both = ([COLON.sub(r"\\:", text) for text in steps] for steps in (statements, undo))
+    return Written(*([f"op.execute({text!r})" for text in steps] for steps in both))
 
 
 @renderers.dispatch_for(ops.AlterColumnOp, replace=True)
@@ -48,17 +66,18 @@ def render_alter_column(context: AutogenContext, op: ops.AlterColumnOp) -> list[
     """Write what Alembic takes but does not write: USING, and the identity that was there."""
     dialect: Any = context.dialect
     first, more, default = [], "", op.existing_server_default
+    column = ops.AlterColumnOp(op.table_name, op.column_name, schema=op.schema)
     if isinstance(op.modify_server_default, sa.Identity) and default:
-        more = f", existing_server_default={_render_server_default(default, context)}"
+        column.existing_server_default = default
+        more = f", {alter_column(context, column).splitlines()[1].strip(' )')})"
     if dialect.name == "postgresql" and (using := converted(dialect, op)):
         more = f", postgresql_using={using!r}"
         if isinstance(default, sa.DefaultClause):  # it is not converted, so it goes before
-            column = ops.AlterColumnOp(op.table_name, op.column_name, schema=op.schema)
             column.modify_server_default = None
-            first = [_alter_column(context, column)]
+            first = [alter_column(context, column)]
             if op.modify_server_default is False:
                 op.modify_server_default = sa.DefaultClause(sa.text(plain(str(default.arg))))
-    return [*first, f"{_alter_column(context, op)[:-1]}{more})"]
+    return [*first, f"{alter_column(context, op)[:-1]}{more})"]
 
 
 def converted(dialect: sa.Dialect, op: ops.AlterColumnOp) -> str | None:
@@ -74,32 +93,35 @@ def converted(dialect: sa.Dialect, op: ops.AlterColumnOp) -> str | None:
     return f"{name}{'::text' if enum else ''}::{new.compile(dialect)}"
 
 
-def compare_enums(
-    context: AutogenContext, upgrade: ops.UpgradeOps, _schemas: set[str | None]
-) -> PriorityDispatchResult:
-    """Make, change and drop PostgreSQL's enums, in SQL that works offline too."""
+def enums(context: AutogenContext) -> tuple[Ops, Ops]:
+    """Return what makes and changes PostgreSQL's enums, and what drops them at the end."""
     connection: Any = context.connection
-    rows = connection.execute(sa.text(ENUMS)).all()
-    found = {name: list(users) for name, users in groupby(rows, lambda row: row[0])}
-    columns = [column for table in context.sorted_tables for column in table.columns]
-    enums = [enum for column in columns if (enum := native(column.type))]
+    if connection.dialect.name != "postgresql":
+        return [], []
+    found = {name: rest for name, *rest in connection.execute(sa.text(ENUMS))}
     named = connection.dialect.identifier_preparer.format_type
     usual = f"{connection.dialect.default_schema_name}."
-    wanted = {named(enum).removeprefix(usual): enum.enums for enum in enums}
+    columns = [column for table in context.sorted_tables for column in table.columns]
+    types = [enum for column in columns if (enum := native(column.type))]
+    wanted = {named(enum).removeprefix(usual): enum.enums for enum in types}
     defaults = {str(getattr(column.server_default, "arg", "")) for column in columns}
+    first: Ops = []
+    last: Ops = []
     for name, labels in wanted.items():
+        old, _, alters = found.get(name, (labels, [], []))
         if name not in found:
-            upgrade.ops.append(Sql(create(name, labels), f"DROP TYPE {name}"))
-        elif labels != found[name][0][-1]:
-            upgrade.ops += changed(name, labels, found[name], defaults)
+            first.append(sql([create(name, labels)], [f"DROP TYPE {name}"]))
+        elif labels != old:
+            steps = [] if defaults & {*labels} - {*old} else added(name, labels, old)
+            undo = swapped(name, old, alters)
+            first.append(sql(steps or swapped(name, labels, alters), undo))
     for name in sorted(found.keys() - wanted.keys()):
-        users = {row[1] for row in found[name] if row[1]}
+        labels, tables, _ = found[name]
         schema = name.rpartition(".")[0].strip('"') or None  # another service's, perhaps
-        ours = users and context.run_name_filters(schema, "schema", {})
-        if ours and all(context.run_name_filters(user, "table", {}) for user in users):
-            undo = create(name, found[name][0][-1])
-            upgrade.ops.append(Sql(f"DROP TYPE {name}", undo, last=True))
-    return GO_ON
+        ours = tables and context.run_name_filters(schema, "schema", {})
+        if ours and all(context.run_name_filters(table, "table", {}) for table in tables):
+            last.append(sql([f"DROP TYPE {name}"], [create(name, labels)]))
+    return first, last
 
 
 def create(name: str, labels: Sequence[str]) -> str:
@@ -107,146 +129,88 @@ def create(name: str, labels: Sequence[str]) -> str:
 
 
 def literal(label: str) -> str:
-    return "'" + label.replace("'", "''").replace(":", r"\:") + "'"
+    return "'" + label.replace("'", "''") + "'"
 
 
-def changed(name: str, new: Sequence[str], users: Sequence[Any], defaults: set[str]) -> list[Sql]:
-    """Return what gives an enum other values: ADD VALUE where that will do, else a new type."""
-    old, steps = users[0][-1], swapped(name, new, users)
-    added = [label for label in new if label not in old]
-    if [label for label in new if label in old] != old or defaults & {*added}:
-        return steps
-    following = dict(zip(new, [f" BEFORE {literal(label)}" for label in new[1:]], strict=False))
-    add = f"ALTER TYPE {name} ADD VALUE"
-    adds = [f"{add} {literal(label)}{following.get(label, '')}" for label in reversed(added)]
-    return [*(Sql(text, "") for text in adds), *(Sql("", step.undo) for step in steps)]
+def added(name: str, new: Sequence[str], old: Sequence[str]) -> list[str]:
+    """Return what adds values to an enum, the last first; nothing where that is not enough."""
+    if [label for label in new if label in old] != old:
+        return []
+    before = dict(zip(new, [f" BEFORE {literal(label)}" for label in new[1:]], strict=False))
+    labels = [label for label in reversed(new) if label not in old]
+    return [f"ALTER TYPE {name} ADD VALUE {literal(x)}{before.get(x, '')}" for x in labels]
 
 
-def swapped(name: str, new: Sequence[str], users: Sequence[Any]) -> list[Sql]:
-    """Return what puts another enum in the place of one, step by step."""
+def swapped(name: str, labels: Sequence[str], alters: Sequence[str]) -> list[str]:
+    """Return what puts another enum in the place of one."""
     schema, dot, bare = name.rpartition(".")
-    spare = f'"{bare.strip(chr(34))}_old"'
-    other = f"{schema}{dot}{spare}"
-    rename = Sql(f"ALTER TYPE {name} RENAME TO {spare}", f"ALTER TYPE {other} RENAME TO {bare}")
-    alters = [
-        Sql(alter(table, column, name, *more), alter(table, column, other, *more))
-        for _, relation, table, column, *more, _ in users
-        if relation
-    ]
-    made = Sql(create(name, new), f"DROP TYPE {name}")
-    return [rename, made, *alters, Sql(f"DROP TYPE {other}", create(other, users[0][-1]))]
-
-
-def alter(table: str, column: str, enum: str, many: str, default: str | None) -> str:
-    parts = [f"TYPE {enum}{many} USING {column}::text{many}::{enum}{many}"]
-    if default is not None:
-        parts = ["DROP DEFAULT", *parts, f"SET DEFAULT {plain(default)}"]
-    return f"ALTER TABLE {table} {', '.join(f'ALTER COLUMN {column} {part}' for part in parts)}"
-
-
-def pair(context: MigrationContext, op: ops.ModifyTableOps, *databases: str) -> Any:
-    """Return a table and its model, for these databases and where both are there."""
-    key = op.schema, op.table_name
-    found = context.opts.get("compared", {}).get(key, (None, None))
-    return found if context.dialect.name in databases and None not in found else None
-
-
-def adapted(context: MigrationContext, op: ops.ModifyTableOps) -> Ops:
-    """Return what a change of a table takes on this database; its reverse undoes it."""
-    if rebuilds(op) and (tables := pair(context, op, "sqlite")):
-        return rebuilt(op, *tables)
-    if tables := pair(context, op, *MARIADB):
-        op.ops = list(with_keys(op, *tables))
-    return [op]
+    old = f'"{bare.strip(chr(34))}_old"'
+    rename = f"ALTER TYPE {name} RENAME TO {old}"
+    return [rename, create(name, labels), *alters, f"DROP TYPE {schema}{dot}{old}"]
 
 
 def rebuilds(op: Any) -> bool:
     """Tell whether an operation makes Alembic copy a table of SQLite."""
-    return isinstance(op, ops.ModifyTableOps) and any(map(recreates, op.ops))
+    beside = ops.CreateIndexOp | ops.DropIndexOp
+    changes = [change for change in getattr(op, "ops", []) if not isinstance(change, beside)]
+    columns = [change.column for change in changes if isinstance(change, ops.AddColumnOp)]
+    return len(changes) > len(columns) or any(column.server_default for column in columns)
 
 
-def recreates(change: Any) -> bool:
-    if isinstance(change, ops.AddColumnOp):
-        return isinstance(change.column.server_default, sa.Computed | sa.DefaultClause)
-    return not isinstance(change, ops.CreateIndexOp | ops.DropIndexOp)
-
-
-def rebuilt(op: ops.ModifyTableOps, there: sa.Table, wanted: sa.Table) -> Ops:
-    """Take odd indexes and computed columns out of the way of a rebuild, and put them back."""
+def rebuilt(context: MigrationContext, op: ops.ModifyTableOps) -> Ops:
+    """SQLite: odd indexes and computed columns go before a rebuild and come back after it."""
+    there, wanted = context.opts["compared"][op.schema, op.table_name]
+    if context.dialect.name != "sqlite" or not rebuilds(op):
+        return [op]
     drops: Ops = [ops.DropIndexOp.from_index(index) for index in there.indexes if odd(index)]
     creates: Ops = [ops.CreateIndexOp.from_index(index) for index in wanted.indexes if odd(index)]
-    columns = [*there.columns, *wanted.columns]
-    names = {c.name for c in columns if isinstance(c.server_default, sa.Computed)}
-    names |= {change.index_name for change in [*drops, *creates]}
-    args = op.schema, op.table_name
-    drop, add = ops.DropColumnOp, ops.AddColumnOp
-    op.ops = [
-        *(drop.from_column_and_tablename(*args, c) for c in there.columns if c.name in names),
-        *(change for change in op.ops if touched(change) not in names),
-        *(add.from_column_and_tablename(*args, c) for c in wanted.columns if c.name in names),
-    ]
+    names = {change.index_name for change in [*drops, *creates]}
+    op.ops = [change for change in op.ops if getattr(change, "index_name", None) not in names]
+    gone = {change.column_name for change in op.ops if isinstance(change, ops.DropColumnOp)}
+    for column in wanted.columns:
+        kept = column.name in there.columns and column.name not in gone
+        if kept and isinstance(column.server_default, sa.Computed):
+            op.ops += again(there.columns[column.name], column)
     return [*drops, op, *creates]
-
-
-def touched(change: Any) -> str | None:
-    """Return the name of the index or of the column that an operation makes or drops."""
-    if isinstance(change, ops.AddColumnOp):
-        return change.column.name
-    return getattr(change, "index_name", None) or getattr(change, "column_name", None)
 
 
 def odd(index: sa.Index) -> bool:
     """Tell whether an index has more than columns, which Alembic does not copy."""
-    return not PLAIN.fullmatch(" ".join(str(sa.schema.CreateIndex(index)).split()))
+    return not all(isinstance(expression, sa.Column) for expression in index.expressions)
 
 
 def lost(context: MigrationContext, operations: Ops) -> Iterator[str]:
     """Say what a rebuild by SQLite would lose without a word."""
-    tables = sorted({op.table_name for op in operations if rebuilds(op)})
     connection: Any = context.connection
-    if tables and context.dialect.name == "sqlite":
-        query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"
-        for kind, other, on, text in connection.exec_driver_sql(query):
-            for table in tables:
-                if kind == "view" and re.search(rf"\b{re.escape(table)}\b", text):
-                    yield f"the view {other} stops the rebuild of {table}: drop it, create it again"
-                if kind == "trigger" and on == table:
-                    yield f"the trigger {other} goes with the rebuild of {table}: create it again"
-                if kind == "table" and on == table and (what := LOST.search(text)):
-                    yield (
-                        f"{what[0].strip()} of {table} goes with the rebuild: restate it, see "
-                        "table_args, table_kwargs and copy_from of op.batch_alter_table()"
-                    )
+    tables = {op.table_name for op in operations if rebuilds(op)}
+    if context.dialect.name != "sqlite" or not tables:
+        return
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    for kind, name, on, text in connection.exec_driver_sql(query):
+        for table in sorted(tables):
+            if kind in ("trigger", "view") and re.search(rf"\b{re.escape(table)}\b", text):
+                cure = "drop it before and create it again after"
+                yield f"the {kind} {name} is in the way of a rebuild of {table}: {cure}"
+            if kind == "table" and on == table and (what := LOST.search(text)):
+                cure = "restate it by table_args, table_kwargs or copy_from of batch_alter_table()"
+                yield f"the rebuild of {table} loses {what[0].strip()}: {cure}"
 
 
-def is_key(op: Any) -> bool:
-    return isinstance(op, ops.DropConstraintOp) and op.constraint_type == "foreignkey"
-
-
-def with_keys(op: ops.ModifyTableOps, there: sa.Table, wanted: sa.Table) -> Iterator[Any]:
-    """Name the indexes that MariaDB makes for foreign keys: they do not go with them."""
-    kinds = (sa.ForeignKeyConstraint, sa.CheckConstraint)
-    covers: Ops = [*wanted.indexes, *(c for c in wanted.constraints if not isinstance(c, kinds))]
-    covered = {item.columns.keys()[0] for item in covers if len(item.columns)}
-    made: dict[Any, Any] = {index.name: index for index in there.indexes}
-    created = {c.constraint_name: c for c in op.ops if isinstance(c, ops.CreateForeignKeyOp)}
-    for change in op.ops:
-        name = getattr(change, "constraint_name", None)
-        if change is created.get(name) and change.local_cols[0] not in covered and name not in made:
-            yield ops.CreateIndexOp(name, op.table_name, change.local_cols)
-        yield change
-        kept = name in made and {*made[name].columns.keys()} <= {*wanted.columns.keys()}
-        if is_key(change) and kept and name not in created:
-            yield ops.DropIndexOp.from_index(made[name])
-
-
-def relink(context: MigrationContext, op: ops.ModifyTableOps) -> None:
-    """Let go of a foreign key while MariaDB drops an index that it uses."""
-    if tables := pair(context, op, *MARIADB):
-        dropped = [change.to_index() for change in op.ops if isinstance(change, ops.DropIndexOp)]
-        first = {index.columns.keys()[0] for index in dropped if len(index.columns)}
-        names = {key.name for key in tables[0].foreign_key_constraints}
-        for key in tables[1].foreign_key_constraints:
-            if key.name in names and key.column_keys[0] in first:
-                drop = ops.DropConstraintOp.from_constraint(key)
-                op.ops = [drop, *op.ops, drop.reverse()]
+def linked(context: MigrationContext, op: ops.ModifyTableOps) -> Ops:
+    """MariaDB: an index that a foreign key made goes after it, no other goes while it is in use."""
+    there, wanted = context.opts["compared"][op.schema, op.table_name]
+    if context.dialect.name not in MARIADB or there is None or wanted is None:
+        return op.ops
+    names: list[Any] = [getattr(change, "constraint_name", None) for change in op.ops]
+    dropped = [change.to_index() for change in op.ops if isinstance(change, ops.DropIndexOp)]
+    first = {name for index in dropped for name in index.columns.keys()[:1]}
+    used = [k for k in wanted.foreign_key_constraints if k.column_keys[0] in first]
+    drops = [ops.DropConstraintOp.from_constraint(key) for key in used if key.name not in names]
+    changes: Ops = [*drops]
+    for change, name in zip(op.ops, names, strict=True):
+        changes.append(change)
+        key = isinstance(change, ops.DropConstraintOp) and change.constraint_type == "foreignkey"
+        if key and names.count(name) == 1 and context.dialect.name == "mariadb":
+            # It is not made anew. MySQL has no IF EXISTS: there the next revision drops it.
+            changes.append(ops.DropIndexOp(name, op.table_name, if_exists=True))
+    return [*changes, *(drop.reverse() for drop in drops)]
