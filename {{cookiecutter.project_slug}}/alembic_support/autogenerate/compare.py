@@ -138,14 +138,16 @@ def differences(context: MigrationContext, there: Table, wanted: Table) -> set[K
 def complete(context: MigrationContext, table: sa.Table) -> None:
     """Add the indexes to a table of SQLite that are more than columns; reflection omits them."""
     connection: Any = context.connection
-    query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
-    for name, text in connection.execute(sa.text(f"{query} AND tbl_name = :t"), {"t": table.name}):
-        if not PLAIN.fullmatch(text := " ".join(text.split())):
-            table.indexes -= {index for index in table.indexes if index.name == name}
-            columns, _, where = text.partition("(")[2].partition(" WHERE ")
-            more: Any = {"sqlite_where": sa.text(where)} if where else {}
-            more["unique"] = text.startswith("CREATE UNIQUE")
-            sa.Index(conv(name), sa.text(columns.removesuffix(")")), _table=table, **more)
+    if "odd" not in context.opts:  # one query for all tables
+        query = "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql > ''"
+        rows = [(*row[:2], " ".join(row[2].split())) for row in connection.exec_driver_sql(query)]
+        context.opts["odd"] = [row for row in rows if not PLAIN.fullmatch(row[2])]
+    for name, text in (rest for on, *rest in context.opts["odd"] if on == table.name):
+        table.indexes -= {index for index in table.indexes if index.name == name}
+        columns, _, where = text.partition("(")[2].partition(" WHERE ")
+        more: Any = {"sqlite_where": sa.text(where)} if where else {}
+        more["unique"] = text.startswith("CREATE UNIQUE")
+        sa.Index(conv(name), sa.text(columns.removesuffix(")")), _table=table, **more)
 
 
 def made(context: MigrationContext, wanted: sa.Table, same: set[Any], written: Facts) -> Facts:

@@ -113,8 +113,7 @@ def enums(context: AutogenContext) -> tuple[Ops, Ops]:
             first.append(sql([create(name, labels)], [f"DROP TYPE {name}"]))
         elif labels != old:
             steps = [] if defaults & {*labels} - {*old} else added(name, labels, old)
-            undo = swapped(name, old, alters)
-            first.append(sql(steps or swapped(name, labels, alters), undo))
+            first.append(sql(steps or swapped(name, labels, alters), swapped(name, old, alters)))
     for name in sorted(found.keys() - wanted.keys()):
         labels, tables, _ = found[name]
         schema = name.rpartition(".")[0].strip('"') or None  # another service's, perhaps
