@@ -116,11 +116,16 @@ def enums(context: AutogenContext) -> tuple[Ops, Ops]:
             first.append(sql(steps or swapped(name, labels, alters), swapped(name, old, alters)))
     for name in sorted(found.keys() - wanted.keys()):
         labels, tables, _ = found[name]
-        schema = name.rpartition(".")[0].strip('"') or None  # another service's, perhaps
-        ours = tables and context.run_name_filters(schema, "schema", {})
-        if ours and all(context.run_name_filters(table, "table", {}) for table in tables):
+        if tables and is_ours(context, name, tables):
             last.append(sql([f"DROP TYPE {name}"], [create(name, labels)]))
     return first, last
+
+
+def is_ours(context: AutogenContext, enum: str, tables: Sequence[str]) -> bool:
+    """Tell whether an enum is in our schemas and tables, and not another service's."""
+    schema = enum.rpartition(".")[0].strip('"') or None
+    names = [("schema", schema), *(("table", table) for table in tables)]
+    return all(context.run_name_filters(name, kind, {}) for kind, name in names)  # type: ignore[arg-type]
 
 
 def create(name: str, labels: Sequence[str]) -> str:
