@@ -38,6 +38,12 @@ WHO = {
     " NOW() - INTERVAL time SECOND) FROM information_schema.processlist"
     " WHERE id <> CONNECTION_ID() AND ",
 }
+# A server that does not look for its client goes on with the statement of one that was killed, and
+# keeps the table. PostgreSQL does look since 14, and refuses to where it cannot, as on Windows.
+LOCAL = """
+    SELECT set_config('lock_timeout', '{}', true), (
+        SELECT set_config(name, '1s', true) FROM pg_settings
+        WHERE name = 'client_connection_check_interval' AND strpos(version(), 'linux') > 0)"""
 CONCURRENTLY = re.compile(
     r"\s*CREATE (UNIQUE )?INDEX CONCURRENTLY (IF NOT EXISTS )?"
     r"""(?P<index>"[^"]+"|\S+) ON (?P<table>("[^"]+"|[^\s"(])+)""",
@@ -59,7 +65,7 @@ def alone(connection: sa.Connection, wait: float, timeout: float) -> Iterator[No
             # for PgBouncer passes a session, with its locks and settings, on to others.
             guard = stack.enter_context(connection.engine.connect())
             wait_for_lock(lambda: claim(guard), wait)
-            local = f"SET LOCAL lock_timeout = {math.ceil(timeout * 1000)}"
+            local = LOCAL.format(math.ceil(timeout * 1000))
             sa.event.listen(connection, "begin", lambda begun: begun.exec_driver_sql(local))
             sa.event.listen(connection, "before_cursor_execute", drop_invalid_index)
         elif kind == "mariadb":
