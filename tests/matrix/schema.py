@@ -61,7 +61,7 @@ def mariadb(connection: sa.Connection) -> set[tuple[str, ...]]:
     lines: set[tuple[str, ...]] = set()
     for name in sa.inspect(connection).get_table_names():
         text = connection.exec_driver_sql(f"SHOW CREATE TABLE `{name}`").one()[1]
-        text = re.sub(r" AUTO_INCREMENT=\d+", "", text)
+        text = re.sub(r" AUTO_INCREMENT=\d+", "", text).replace("(now())", "CURRENT_TIMESTAMP")
         lines |= {(name, line.strip().rstrip(",")) for line in text.splitlines()}
     return lines
 

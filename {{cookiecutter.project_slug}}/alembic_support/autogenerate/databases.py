@@ -65,6 +65,8 @@ def sql(statements: Sequence[str], undo: Sequence[str]) -> Written:
 def render_alter_column(context: AutogenContext, op: ops.AlterColumnOp) -> list[str]:
     """Write what Alembic takes but does not write: USING, and the identity that was there."""
     dialect: Any = context.dialect
+    if dialect.name == "mysql" and op.modify_server_default is not False and not op.modify_type:
+        restate(op)
     first, more, default = [], "", op.existing_server_default
     column = ops.AlterColumnOp(op.table_name, op.column_name, schema=op.schema)
     if isinstance(op.modify_server_default, sa.Identity) and default:
@@ -78,6 +80,15 @@ def render_alter_column(context: AutogenContext, op: ops.AlterColumnOp) -> list[
             if op.modify_server_default is False:
                 op.modify_server_default = sa.DefaultClause(sa.text(plain(str(default.arg))))
     return [*first, f"{alter_column(context, op)[:-1]}{more})"]
+
+
+def restate(op: ops.AlterColumnOp) -> None:
+    """Have MySQL give a column another default, where ALTER COLUMN … DEFAULT would not do."""
+    nullable = op.existing_nullable if op.modify_nullable is None else op.modify_nullable
+    if isinstance(op.existing_type, sa.JSON | sa.Text | sa.LargeBinary):
+        op.modify_type = op.existing_type  # MODIFY alone takes theirs
+    elif nullable and op.modify_server_default is None:  # DROP DEFAULT would demand a value
+        op.modify_server_default = sa.DefaultClause(sa.null())
 
 
 def converted(dialect: sa.Dialect, op: ops.AlterColumnOp) -> str | None:
