@@ -154,7 +154,7 @@ def replication() -> Iterator[tuple[Server, Server]]:
             data, port = folder / name, free_port()
             if not servers:
                 make = [program("initdb", "postgresql"), "--auth=trust", "--username=postgres"]
-                make += ["--no-sync", f"--pgdata={data}"]
+                make += ["--no-sync", "--locale=C.UTF-8", f"--pgdata={data}"]
             else:
                 make = [program("pg_basebackup", "postgresql"), "--write-recovery-conf"]
                 make += [f"--pgdata={data}", "--no-sync", "--checkpoint=fast"]
