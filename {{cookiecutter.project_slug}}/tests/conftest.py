@@ -58,7 +58,9 @@ def alembic_ini(bind: str | None, connection: sa.Engine | sa.Connection | None) 
 def service(config: Config) -> Iterator[Flask]:
     """The service, on databases at head; tests take `app`, which is rolled back."""
     for bind, database in config.databases.items():
-        command.upgrade(alembic_ini(bind, migration_engine(*database)), "head")
+        with migration_engine(*database).connect() as connection:
+            command.upgrade(alembic_ini(bind, connection), "head")
+            connection.commit()  # without a revision, Alembic leaves that to us
     service = create_app(config)
     with service.app_context():
         engines = db.engines.values()
