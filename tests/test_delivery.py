@@ -22,6 +22,7 @@ import sqlalchemy as sa
 import yaml
 from dotenv import dotenv_values
 from support import database as empty_database
+from support import free_port
 
 Render = Callable[..., Path]
 Run = Callable[..., str]
@@ -448,13 +449,6 @@ def image_folder(service: Path, folder: Path) -> Path:
         else:
             shutil.copy(path, folder)
     return folder
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(port: int) -> None:
