@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 # As JSON, an answer stays text, whatever it holds.
@@ -40,12 +41,11 @@ def take_away() -> None:
 
 
 def initialise() -> None:
-    """Do what `alembic init` would: have its files in place, and a folder for revisions."""
+    """Do what `alembic init` would: have its files in place."""
     missing = [name for name in NEEDED if not Path(name).is_file()]
     if missing or PLACEHOLDER not in Path(".env.example").read_text("utf-8"):
         wrong = ", ".join(missing) or "SECRET_KEY=change-me in .env.example"
         sys.exit(f"The template is not whole: {wrong} is missing. Take a newer or older version.")
-    Path("migrations/versions").mkdir(exist_ok=True)
 
 
 def write_env() -> None:
@@ -69,7 +69,12 @@ def run(title: str, command: list[str]) -> bool:
     env = {name: value for name, value in os.environ.items() if name not in FOREIGN.split()}
     try:
         say(f"{title}: {show(command)}")
-        subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=True)
+        with ExitStack() as stack:
+            if command[:2] == ["uv", "run"]:
+                # uv, unlike pip, leaves compiling to the first import: two processes share it.
+                second = ["uv", "run", "-q", "python", "-c", "import app"]
+                stack.enter_context(subprocess.Popen(second, env=env, stdin=subprocess.DEVNULL))
+            subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=True)
         return True
     except (OSError, subprocess.CalledProcessError, KeyboardInterrupt) as error:
         say(f"\nWARNING: {title} failed: {str(error) or 'interrupted'}")
