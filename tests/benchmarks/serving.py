@@ -40,11 +40,17 @@ def fill(url: str) -> None:
 
 def gunicorn(project: Path, app: str) -> list[str]:
     """Return the command of the Dockerfile, for another application."""
-    found = re.findall(r"^CMD (\[.*\])$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
-    name, _, *options = json.loads(found[-1])
+    text = (project / "Dockerfile").read_text("utf-8")
+    name, _, *options = json.loads(re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)[-1])
     memory = "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else ""  # noqa: S108
     kept = [word for word in options if "bind" not in word and "worker-tmp" not in word]
-    return [name, app, "--bind=127.0.0.1:PORT", *filter(None, [memory]), *kept]
+    return [name, app, "--bind=127.0.0.1:PORT", *filter(None, [memory]), workers(project), *kept]
+
+
+def workers(project: Path) -> str:
+    """Return the option that gives a server as many workers as the Dockerfile does."""
+    text = (project / "Dockerfile").read_text("utf-8")
+    return f"--workers={re.findall(r'WEB_CONCURRENCY=([0-9]+)', text)[-1]}"
 
 
 def against_one_file(lab: Lab, project: Path, url: str) -> list[Row]:
@@ -65,13 +71,15 @@ def against_one_file(lab: Lab, project: Path, url: str) -> list[Row]:
 
 
 def against_servers(lab: Lab, project: Path, url: str) -> list[Row]:
-    common = ["--host=127.0.0.1", "--port=PORT"]
+    common, many = ["--host=127.0.0.1", "--port=PORT"], workers(project)
     factory = ["--interface=wsgi", "--factory", "--blocking-threads=4", "--no-ws", "--access-log"]
+    dockerfile = gunicorn(project, "app:create_app()")
     commands = {
-        "gunicorn, as in the Dockerfile": gunicorn(project, "app:create_app()"),
-        "gunicorn, sync": ["gunicorn", "app:create_app()", "--bind=127.0.0.1:PORT"],
-        "granian": ["granian", *common, *factory, "app:create_app"],
-        "waitress": ["waitress-serve", *common, "--threads=4", "--call", "app:create_app"],
+        "gunicorn, as in the Dockerfile": dockerfile,
+        "gunicorn, one worker": [*dockerfile, "--workers=1"],
+        "gunicorn, sync": ["gunicorn", "app:create_app()", "--bind=127.0.0.1:PORT", many],
+        "granian": ["granian", *common, *factory, many, "app:create_app"],
+        "waitress, one process": ["waitress-serve", *common, "--call", "app:create_app"],
     }
     measured = answers(lab, lab.peer, project, url, "/notes", commands)
     ours, *others = measured
