@@ -1,5 +1,6 @@
 """The rendered service, by its own commands, on each database."""
 
+import json
 import sqlite3
 import time
 from dataclasses import replace
@@ -293,6 +294,22 @@ def test_mysql_is_told_from_mariadb(service: Service) -> None:
         said = service.run("alembic", "upgrade", "head", fails=refused, DATABASE_URL=address)
         assert ("Begin DATABASE_URL with mysql://" in said) == refused
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)
+def test_the_options_of_the_engine_reach_every_connection(service: Service) -> None:
+    """The port is told by them alone, as a certificate would be: also for the clean databases."""
+    url = sa.make_url(service.url)
+    usual = {"postgresql": 5432, "mariadb": 3306}[service.kind]
+    wrong = url.set(port=free_port()).render_as_string(hide_password=False)
+    options = json.dumps({"connect_args": {"port": url.port or usual}})
+    service = replace(service, url=wrong, env=service.env | {"DATABASE_ENGINE_OPTIONS": options})
+    service.run("alembic", "upgrade", "head")
+    service.write("app/things/models.py", MODEL)
+    service.run("alembic", "revision", "--autogenerate", "-m", "Add thing")
+    service.run("alembic", "upgrade", "head")
+    service.run("alembic", "check")
+    service.run("pytest", "-q")
 
 
 def test_a_password_is_printed_nowhere(service: Service) -> None:

@@ -23,7 +23,7 @@ ROUNDS = range(int(os.environ.get("ROUNDS", "1")) + 2)  # not the first and last
 def empty() -> Iterator[Flask]:
     """The service on a database without tables."""
     config: Config = load_config("testing")
-    with scratch_database(config.SQLALCHEMY_DATABASE_URI, "empty") as url:
+    with scratch_database(*config.databases[None], "empty") as url:
         config.SQLALCHEMY_DATABASE_URI = url
         service = create_app(config)
         yield service

@@ -80,7 +80,7 @@ def connect(settings: Config, config: AlembicConfig) -> Iterator[sa.Connection]:
     url, options = settings.databases[bind]
     with ExitStack() as stack:
         try:
-            clean = clean_database(url, stack) if autogenerates(config) else None
+            clean = clean_database(url, options, stack) if autogenerates(config) else None
             engine = passed or migration_engine(clean or url, options)
             connection = stack.enter_context(engine.connect())
         except (sa.exc.DatabaseError, sa.exc.InvalidRequestError, ModuleNotFoundError) as error:
@@ -107,10 +107,10 @@ def autogenerates(config: AlembicConfig) -> bool:
     return bool(getattr(config.cmd_opts, "autogenerate", False))
 
 
-def clean_database(url: sa.URL, stack: ExitStack) -> sa.URL | None:
+def clean_database(url: sa.URL, options: dict[str, Any], stack: ExitStack) -> sa.URL | None:
     """Make an empty database for as long as the stack lasts; none where that is not allowed."""
     try:
-        return stack.enter_context(scratch_database(url, "scratch"))
+        return stack.enter_context(scratch_database(url, options, "scratch"))
     except ScratchRefusedError as refusal:
         tell(f"Comparing with the database as it is: {refusal}")
         return None

@@ -60,7 +60,7 @@ def recorded(config: AlembicConfig, url: sa.URL, current: tuple[str, ...]) -> It
     """Yield what SQLite executes, on a clean database: batch mode wants to see the tables."""
     yield "-- Recorded on an empty database: what depends on rows that are there is missing."
     seen: list[str] = []
-    with scratch_database(url, "sql") as clean, migration_engine(clean, {}).connect() as connection:
+    with scratch_database(url, {}, "sql") as new, migration_engine(new, {}).connect() as connection:
         config.attributes["connection"] = connection
         for revision in current:
             command.upgrade(config, revision)

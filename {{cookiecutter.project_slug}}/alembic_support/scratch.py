@@ -28,11 +28,12 @@ class ScratchRefusedError(CommandError):
 
 
 @contextmanager
-def scratch_database(url: sa.URL, purpose: str) -> Iterator[sa.URL]:
+def scratch_database(url: sa.URL, options: dict[str, Any], purpose: str) -> Iterator[sa.URL]:
     """Make an empty database beside the one of `url`, yield its URL, and drop it.
 
-    Its name is a new one, so that no other database is ever touched. Raises ScratchRefusedError
-    where the user may not create it, and OperationalError where the server does not answer.
+    The options are those of the engine. The name is a new one, so that no other database is ever
+    touched. Raises ScratchRefusedError where the user may not create it, and OperationalError where
+    the server does not answer.
     """
     name = f"{Path(url.database or '').stem[:30]}_{purpose}_{token_hex(4)}"
     if is_sqlite(url):
@@ -42,7 +43,8 @@ def scratch_database(url: sa.URL, purpose: str) -> Iterator[sa.URL]:
     force = " WITH (FORCE)" if url.get_backend_name() == "postgresql" else ""
     # PostgreSQL wants a database to connect to, and keeps this one for the purpose.
     url = url.set(database="postgres" if force else None)
-    server = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    kept: dict[str, Any] = {"connect_args": options["connect_args"], "poolclass": sa.NullPool}
+    server = sa.create_engine(url, isolation_level="AUTOCOMMIT", **kept)
     quoted = server.dialect.identifier_preparer.quote(name)
     with server.connect() as connection:
         try:
@@ -55,16 +57,11 @@ def scratch_database(url: sa.URL, purpose: str) -> Iterator[sa.URL]:
             ) from None
         try:
             if force:
-                make_schema(url.set(database=name))
+                with sa.create_engine(url.set(database=name), **kept).begin() as new:
+                    new.exec_driver_sql(SCHEMA)
             yield url.set(database=name)
         finally:
             connection.exec_driver_sql(f"DROP DATABASE {quoted}{force}")
-
-
-def make_schema(url: sa.URL) -> None:
-    """Make the schema that new tables go to, in a new database of PostgreSQL."""
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        connection.exec_driver_sql(SCHEMA)
 
 
 def upgrade_to_head(

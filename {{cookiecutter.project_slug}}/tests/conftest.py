@@ -37,8 +37,8 @@ def addresses() -> Iterator[dict[str, str]]:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     with ExitStack() as stack:
         found = {}
-        for bind, (url, _) in load_config("testing").databases.items():
-            scratch = stack.enter_context(scratch_database(url, f"test_{worker}"))
+        for bind, database in load_config("testing").databases.items():
+            scratch = stack.enter_context(scratch_database(*database, f"test_{worker}"))
             found[f"{prefix(bind)}DATABASE_URL"] = scratch.render_as_string(hide_password=False)
         yield found
 

@@ -51,7 +51,7 @@ def test_not_ready_at_a_revision_of_other_code(
 
 def test_alive_but_not_ready_when_the_database_is_unreachable() -> None:
     gone = {f"{prefix(bind)}DATABASE_URL": f"sqlite:////no/{bind}.db" for bind in (None, *BINDS)}
-    client = create_app(load_config("testing", gone)).test_client()
+    client = create_app(ENVIRONMENTS["testing"](gone)).test_client()
 
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503

@@ -40,7 +40,7 @@ def problems(config: Config, bind: str | None) -> dict[str, list[str]]:
     url, options = config.databases[bind]
     found: dict[str, list[str]] = defaultdict(list)
     with (
-        scratch_database(url, "migrations") as url,
+        scratch_database(url, options, "migrations") as url,
         migration_engine(url, options).connect() as connection,
     ):
         rehearsal = Rehearsal(alembic_ini(bind, connection))
