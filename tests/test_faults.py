@@ -232,6 +232,24 @@ def test_its_own_tests_catch(service: Service, fault: str) -> None:
     assert "Traceback" not in out
 
 
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+def test_what_a_copied_table_loses(service: Service) -> None:
+    """SQLAlchemy does not reflect it, so a rebuild of the table leaves it out without a word."""
+    name = 'sa.Column("name", sa.String(9, collation="NOCASE"))'
+    table = TABLE.replace("True)", f"True), {name}, sqlite_autoincrement=True")
+    plant(service, table, '# allow loss of thing: it is new\nop.drop_table("thing")')
+    copy = 'with op.batch_alter_table("thing", recreate="always") as batch:\n    batch.{}'
+    changes = ('add_column(sa.Column("size", sa.Integer))', 'drop_column("size")')
+    texts = (copy.format(change) for change in changes)
+    plant(service, *texts, revision="copied", down="planted")
+
+    out = own_tests(service)
+
+    assert "copied_x.py: " in out
+    assert "('table', 'thing', 'AUTOINCREMENT') is gone" in out
+    assert "('table', 'thing', 'COLLATE') is gone" in out
+
+
 HONEST = (  # as a team writes them, with what each does on purpose
     (
         """

@@ -31,8 +31,11 @@ NEWEST = 30  # revisions that are judged
 Tables = dict[str, dict[str, Any]]  # by name and kind: what the inspector says, and the rows
 KINDS = ["columns", "pk_constraint", "foreign_keys", "indexes", "unique_constraints"]
 KINDS += ["check_constraints", "table_comment"]
-# What is in no table, or is not inspected.
-SQLITE = "SELECT type, name, sql FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL"
+# What is in no table, or is not inspected: of SQLite's tables, what a copy loses.
+SQLITE = """SELECT type, name, sql FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL
+    UNION ALL SELECT 'table', name, column1 FROM sqlite_master,
+        (VALUES ('AUTOINCREMENT'), ('COLLATE'), ('STRICT'), ('WITHOUT ROWID'))
+    WHERE type = 'table' AND sql LIKE '% ' || column1 || '%'"""
 TRIGGERS = """SELECT trigger_name, event_object_table, action_statement
     FROM information_schema.triggers WHERE trigger_schema = :schema"""
 NUMBERS = count(30_001)  # above the ids that revisions give to rows of their own
