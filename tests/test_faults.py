@@ -44,6 +44,8 @@ class Fault:
 TRACE, LOSS = "every_downgrade_undoes", "no_row_is_lost"
 SQL, LOCK, ALONE = "read_as_sql", "stops_the_service", "stands_alone"
 TABLE = 'op.create_table("thing", sa.Column("id", sa.Integer, primary_key=True))'
+MORE = f"""op.execute("CREATE SCHEMA IF NOT EXISTS more")
+{TABLE[:-1]}, sa.Column("note_id", sa.Integer, sa.ForeignKey("note.id")), schema="more")"""
 COLUMN = 'op.add_column("note", sa.Column("size", sa.Integer))'
 UPPER = 'op.execute("UPDATE note SET title = upper(title)")'
 LEFT = f"""{TABLE}
@@ -73,6 +75,16 @@ FAULTS = {
             *("thing columns", "note columns {'name': 'size'", "ix_note_body", "with_title"),
             *("is left", "downgrade() is to be the opposite of upgrade()"),
         ),
+    ),
+    "a table of another schema": Fault(
+        MORE, "pass", TRACE, ("more.thing ", "left"), ("postgresql",)
+    ),
+    "a table of another schema, with rows": Fault(
+        MORE,
+        'op.drop_table("thing", schema="more")',
+        LOSS,
+        ("# allow loss of more.thing: <reason>",),
+        ("postgresql",),
     ),
     "an index over an expression": Fault(
         LEFT_TOO, "pass", TRACE, ("ix_low", "is left"), ("sqlite", "postgresql")
@@ -308,6 +320,19 @@ HONEST = (  # as a team writes them, with what each does on purpose
 )
 
 
+OTHERS = """\
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import db
+
+
+class Other(db.Model):
+    __table_args__ = {"schema": "more"}
+    id: Mapped[int] = mapped_column(primary_key=True)
+    note_id: Mapped[int] = mapped_column(sa.ForeignKey("note.id"))
+    other_id: Mapped[int | None] = mapped_column(sa.ForeignKey("more.other.id"))
+"""
 THINGS = """\
 from decimal import Decimal
 
@@ -338,6 +363,16 @@ def test_an_honest_project_is_green(service: Service) -> None:
     service.write("app/things/models.py", THINGS)
     service.run("flask", "db", "draw")
 
+    assert " passed" in own_tests(service, fails=False)
+
+
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+def test_what_is_written_for_another_schema_is_green(service: Service) -> None:
+    for models in (OTHERS, f"{OTHERS}    size: Mapped[int | None]\n"):
+        service.write("app/others/models.py", models)
+        service.run("alembic", "revision", "--autogenerate", "-m", "Change other")
+
+    service.run("alembic", "upgrade", "head")
     assert " passed" in own_tests(service, fails=False)
 
 

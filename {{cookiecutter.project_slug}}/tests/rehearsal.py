@@ -128,24 +128,36 @@ def squawk(sql: str, rules: re.Pattern[str]) -> Iterator[Problem]:
 def look(connection: sa.Connection, text: str | None = None) -> Tables:
     """Return the tables that a text names, or all, and as "" what belongs to none."""
     inspector, kind = sa.inspect(connection), connection.dialect.name
-    names = {*inspector.get_table_names()} - {"alembic_version"}
-    names = {name for name in names if text is None or name.lower() in text}
     found: Tables = defaultdict(dict)
-    for part in KINDS if connection.dialect.supports_comments else KINDS[:-1]:
-        read = getattr(inspector, f"get_multi_{part}")
-        for (_, name), items in read(filter_names=["", *names]).items():
-            found[name][part] = items if isinstance(items, list) else [items]
-    for name in names:
-        found[name]["rows"] = rows(connection, name)
+    usual = inspector.default_schema_name
+    more = {*inspector.get_schema_names()} if kind == "postgresql" else set()
+    for schema in [None, *sorted(more - {usual, "information_schema"})]:
+        names = {*inspector.get_table_names(schema)} - {"alembic_version"}
+        names = {name for name in names if text is None or name.lower() in text}
+        for part in KINDS if connection.dialect.supports_comments else KINDS[:-1]:
+            read = getattr(inspector, f"get_multi_{part}")
+            for key, items in read(schema=schema, filter_names=["", *names]).items():
+                found[full(*key)][part] = items if isinstance(items, list) else [items]
+        for name in names:
+            found[full(schema, name)]["rows"] = rows(connection, full(schema, name))
     query = sa.text(SQLITE if kind == "sqlite" else TRIGGERS)
-    others = connection.execute(query, {"schema": inspector.default_schema_name})
+    others = connection.execute(query, {"schema": usual})
     enums = getattr(inspector, "get_enums", list[Any])()  # PostgreSQL's
     connection.rollback()
     return found | {"": {"others": [*others, *enums]}}
 
 
+def full(schema: str | None, name: str) -> str:
+    return f"{schema}.{name}" if schema else name
+
+
+def table_of(name: str, *columns: str) -> sa.TableClause:
+    schema, _, bare = name.rpartition(".")
+    return sa.table(bare, *map(sa.column, columns), schema=schema or None)
+
+
 def rows(connection: sa.Connection, table: str) -> list[dict[str, Any]]:
-    found = connection.execute(sa.select(sa.text("*")).select_from(sa.table(table)))
+    found = connection.execute(sa.select(sa.text("*")).select_from(table_of(table)))
     return [dict(row) for row in found.mappings()]
 
 
@@ -192,7 +204,7 @@ def fill(connection: sa.Connection, before: Tables, tables: Tables) -> None:
             for attempt in range(4):  # a CHECK may refuse values, and names others
                 with suppress(sa.exc.SQLAlchemyError), connection.begin_nested():
                     values = make_row(connection, table, new, attempt)
-                    target = sa.table(name, *map(sa.column, values))
+                    target = table_of(name, *values)
                     keys = (sa.column(key) == row[key] for key in identity(table, row))
                     change = target.update().where(*keys) if row else target.insert()
                     connection.execute(change.values(values))
@@ -201,7 +213,7 @@ def fill(connection: sa.Connection, before: Tables, tables: Tables) -> None:
 
 
 def parents(table: dict[str, Any]) -> set[str]:
-    return {key["referred_table"] for key in table["foreign_keys"]}
+    return {full(key["referred_schema"], key["referred_table"]) for key in table["foreign_keys"]}
 
 
 def make_row(
@@ -216,7 +228,7 @@ def make_row(
         choices += map("".join, re.findall(r"'([^']*)'|(\b\d+\b)", named))
         values[column["name"]] = choices[attempt % len(choices)]
     for key in table["foreign_keys"]:
-        there = rows(connection, key["referred_table"]) or [{}]
+        there = rows(connection, full(key["referred_schema"], key["referred_table"])) or [{}]
         pairs = zip(key["constrained_columns"], key["referred_columns"], strict=True)
         parent = there[number % len(there)]
         values |= {mine: parent.get(theirs) for mine, theirs in pairs if mine in values}

@@ -172,7 +172,7 @@ def new_in_revision(op: Any) -> list[Written]:
     """Return what says above a drop that nothing old is lost by it."""
     if not isinstance(op, ops.DropTableOp | ops.DropColumnOp):
         return []
-    name = ".".join(filter(None, (op.table_name, getattr(op, "column_name", None))))
+    name = ".".join(filter(None, (op.schema, op.table_name, getattr(op, "column_name", None))))
     return [Written([f"# allow loss of {name}: it is new in this revision"])]
 
 
