@@ -10,16 +10,18 @@ import shlex
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 # As JSON, an answer stays text, whatever it holds.
 ANSWERS = dict(json.loads(r"""{{ cookiecutter.items()|list|tojson }}"""))
-# The files and folders of an option stay only when its question got this answer.
+# The files and folders of an option stay only when its question got this answer; what work in the
+# template's own folder leaves there does not stay.
 OPTIONS = {
     ("container", True): [".dockerignore", "Dockerfile", "compose.yaml"],
     ("ci", "github"): [".github/workflows/ci.yml"],
     ("ci", "gitlab"): [".gitlab-ci.yml"],
+    ("ci", ""): [".mypy_cache", ".pytest_cache", ".ruff_cache"],
 }
 NEEDED = [".env.example", "alembic.ini", "migrations/env.py", "migrations/script.py.mako"]
 PLACEHOLDER = "\nSECRET_KEY=change-me\n"
@@ -35,9 +37,8 @@ def take_away() -> None:
     for (question, answer), files in OPTIONS.items():
         for path in map(Path, files if ANSWERS[question] != answer else []):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            for folder in list(path.parents)[:-1]:
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
+            with suppress(OSError):  # not empty
+                os.removedirs(path.parent)
 
 
 def initialise() -> None:

@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from support import Service
@@ -211,7 +212,7 @@ op.get_bind().execute(sa.text("ALTER TABLE note DROP COLUMN body"))""",
 )
 
 
-def plant(service: Service, upgrade: str, downgrade: str = "pass", **names: str) -> None:
+def plant(service: Service, upgrade: str, downgrade: str = "pass", **names: Any) -> None:
     values = {"revision": "planted", "down": FIRST} | names
     text = REVISION.format(
         upgrade=textwrap.indent(upgrade, "    "),
@@ -388,35 +389,47 @@ def test_models_that_are_ahead(service: Service) -> None:
     assert "alembic revision --autogenerate" in out
 
 
-CHAINS: dict[str, tuple[dict[str, dict[str, str]], tuple[str, ...]]] = {
+CHAINS: dict[str, tuple[dict[str, dict[str, Any]], tuple[str, ...]]] = {
     "two heads": (
         {"left": {}, "right": {}},
         ("left_x.py", "right_x.py", "are heads", "alembic merge heads"),
     ),
     "a parent that is gone": (
         {"one": {"down": "gone"}},
-        ("one_x.py follows gone", "bring it back"),
+        ("one_x.py: ", "Revision gone referenced from gone -> one", "bring back what is gone"),
     ),
     "a circle": (
         {"one": {"down": "two"}, "two": {"down": "one"}},
-        ("one_x.py, two_x.py follow each other in a circle", "correct a down_revision"),
+        ("one_x.py, two_x.py: ", "Cycle is detected", "Correct its revision or down_revision"),
     ),
-    "an id used twice": ({FIRST: {}}, (f"{FIRST}_x.py needs another id", "create_note.py")),
-    "an id that is too long": ({"x" * 33: {}}, ("needs another id", "32 characters")),
+    "an id used twice": (
+        {FIRST: {"down": None}},
+        (f"{FIRST}_create_note.py, {FIRST}_x.py: ", f"{FIRST} is present more than once"),
+    ),
+    "an id that is too long": ({"x" * 33: {}}, ("x" * 33, "more than 32 characters")),
 }
 
 
-@pytest.mark.parametrize("chain", [*CHAINS, "no revision"])
+BROKEN = {
+    "no revision": ("LIMIT = 3\n", "move what is no revision elsewhere"),
+    "no module of that name": ("import nowhere\n", "No module named 'nowhere'"),
+    "no Python": ("revision = (\n", "was never closed"),
+}
+
+
+@pytest.mark.parametrize("chain", [*CHAINS, *BROKEN])
 @pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database is looked at
 def test_one_message_for_a_broken_chain(service: Service, chain: str) -> None:
-    files, words = CHAINS.get(chain, ({}, ("helper.py is not a revision", "move it elsewhere")))
-    if not files:
-        service.write("migrations/versions/helper.py", "LIMIT = 3\n")
+    text, *words = BROKEN.get(chain, [""])
+    if text:
+        service.write("migrations/versions/helper.py", text)
+        words.append("helper.py")
+    files, said = CHAINS.get(chain, ({}, words))
     for revision, names in files.items():
         plant(service, "pass", revision=revision, **names)
 
     out = service.run("pytest", "-q", "-p", "no:cacheprovider", fails=True)
 
-    assert not [word for word in words if word not in out], out
+    assert not [word for word in said if word not in out], out
     assert "1 failed in" in out
     assert len(out.splitlines()) < 12

@@ -144,6 +144,21 @@ def test_replay_makes_the_same_again(template: Path, run: Run, tmp_path: Path) -
     assert {**one, ".env": ""} == {**other, ".env": ""}
 
 
+def test_work_in_the_template_leaves_nothing_in_a_rendering(
+    template: Path, run: Run, tmp_path: Path
+) -> None:
+    """CONTRIBUTING.md has the tests run in the template's own folder, where tools keep caches."""
+    copy = tmp_path / "template"
+    shutil.copytree(template, copy)
+    for tool in ("mypy", "pytest", "ruff"):
+        cache = copy / "{{cookiecutter.project_slug}}" / f".{tool}_cache"
+        cache.mkdir()
+        (cache / "cache.db").write_bytes(b"{{ text and \x8a\x00")
+    run([sys.executable, "-m", "cookiecutter", copy, "--no-input", "setup=no"], tmp_path)
+    files = manifest(tmp_path / "my-service")
+    assert files == sorted({*ALWAYS.split(), *CONTAINER, *GITHUB})
+
+
 def test_an_existing_folder_is_refused_and_left_alone(
     template: Path, run: Run, tmp_path: Path
 ) -> None:

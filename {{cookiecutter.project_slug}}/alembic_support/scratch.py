@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -41,10 +42,9 @@ def scratch_database(url: sa.URL, options: dict[str, Any], purpose: str) -> Iter
             yield url.set(database=str(Path(folder) / f"{name}.db"))
         return
     force = " WITH (FORCE)" if url.get_backend_name() == "postgresql" else ""
+    engine = partial(sa.create_engine, connect_args=options["connect_args"], poolclass=sa.NullPool)
     # PostgreSQL wants a database to connect to, and keeps this one for the purpose.
-    url = url.set(database="postgres" if force else None)
-    kept: dict[str, Any] = {"connect_args": options["connect_args"], "poolclass": sa.NullPool}
-    server = sa.create_engine(url, isolation_level="AUTOCOMMIT", **kept)
+    server = engine(url.set(database="postgres" if force else None), isolation_level="AUTOCOMMIT")
     quoted = server.dialect.identifier_preparer.quote(name)
     with server.connect() as connection:
         try:
@@ -57,11 +57,16 @@ def scratch_database(url: sa.URL, options: dict[str, Any], purpose: str) -> Iter
             ) from None
         try:
             if force:
-                with sa.create_engine(url.set(database=name), **kept).begin() as new:
-                    new.exec_driver_sql(SCHEMA)
+                make_schema(engine(url.set(database=name)))
             yield url.set(database=name)
         finally:
             connection.exec_driver_sql(f"DROP DATABASE {quoted}{force}")
+
+
+def make_schema(engine: sa.Engine) -> None:
+    """Make the schema that new tables go to, in a new database of PostgreSQL."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(SCHEMA)
 
 
 def upgrade_to_head(
