@@ -15,13 +15,11 @@ from pathlib import Path
 
 # As JSON, an answer stays text, whatever it holds.
 ANSWERS = dict(json.loads(r"""{{ cookiecutter.items()|list|tojson }}"""))
-# The files and folders of an option stay only when its question got this answer; what work in the
-# template's own folder leaves there does not stay.
+# The files of an option stay only when its question got this answer.
 OPTIONS = {
     ("container", True): [".dockerignore", "Dockerfile", "compose.yaml"],
     ("ci", "github"): [".github/workflows/ci.yml"],
     ("ci", "gitlab"): [".gitlab-ci.yml"],
-    ("ci", ""): [".mypy_cache", ".pytest_cache", ".ruff_cache"],
 }
 NEEDED = [".env.example", "alembic.ini", "migrations/env.py", "migrations/script.py.mako"]
 PLACEHOLDER = "\nSECRET_KEY=change-me\n"
@@ -33,12 +31,14 @@ FOREIGN = (
 
 
 def take_away() -> None:
-    """Remove the files of declined options, and the folders that they leave empty."""
+    """Remove the files of declined options, and what work in the template's folder left there."""
     for (question, answer), files in OPTIONS.items():
         for path in map(Path, files if ANSWERS[question] != answer else []):
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             with suppress(OSError):  # not empty
                 os.removedirs(path.parent)
+    for cache in [*Path().glob("[a-z]*/**/__pycache__"), *Path().glob(".*_cache")]:
+        shutil.rmtree(cache)
 
 
 def initialise() -> None:

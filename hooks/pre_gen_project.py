@@ -47,8 +47,7 @@ def command(answers: dict[str, str | bool]) -> str:
     else:
         given = ["cookiecutter", ANSWERS["_template"], "--no-input"]
         given += ["--checkout", ANSWERS["_checkout"]] if ANSWERS["_checkout"] else []
-        given += ["--output-dir", ANSWERS["_output_dir"]]
-        given += [f"{name}={word}" for name, word in words.items()]
+        given += ["--output-dir", ANSWERS["_output_dir"], *(f"{n}={w}" for n, w in words.items())]
     return subprocess.list2cmdline(given) if os.name == "nt" else shlex.join(given)
 
 

@@ -1,7 +1,9 @@
 """Every command that a rendered README prints is run here, in its order, as a newcomer would."""
 
 import re
+import shutil
 import subprocess
+import textwrap
 
 import pytest
 from support import Service, free_port, get, wait_for
@@ -93,6 +95,26 @@ def test_the_example_goes_away(service: Service) -> None:
     for command in ("pytest -q", "mypy", "ruff check .", "alembic check", "alembic upgrade head"):
         shell(service, f"uv run {command}")
     shell(service, "uv run flask run")
+
+
+@pytest.mark.parametrize("service", ["sqlite", "postgresql"], indirect=True)
+def test_the_example_goes_away_later(service: Service) -> None:
+    """Its table is dropped by a revision, which says what the README says."""
+    lines = blocks(section(service, "Take the example out"), "python")[0].strip()
+    model = blocks(section(service, "Change the database"), "python")[0]
+    service.write("app/things/models.py", model)
+    service.run("alembic", "revision", "--autogenerate", "-m", "Add thing")
+    shutil.rmtree(service.folder / "app/notes")
+    (service.folder / "tests/test_notes.py").unlink()
+    service.run("alembic", "revision", "--autogenerate", "-m", "Drop note")
+    text = service.newest().read_text("utf-8")
+    drop = '    op.drop_table("note")'
+    assert drop in text
+    text = text.replace(drop, textwrap.indent(lines, "    ") + "\n" + drop)
+    service.newest().write_text(text, "utf-8")
+
+    service.run("pytest", "-q")
+    service.run("alembic", "upgrade", "head")
 
 
 def test_every_command_is_run_here_or_in_a_container(service: Service) -> None:

@@ -150,9 +150,9 @@ def test_work_in_the_template_leaves_nothing_in_a_rendering(
     """CONTRIBUTING.md has the tests run in the template's own folder, where tools keep caches."""
     copy = tmp_path / "template"
     shutil.copytree(template, copy)
-    for tool in ("mypy", "pytest", "ruff"):
-        cache = copy / "{{cookiecutter.project_slug}}" / f".{tool}_cache"
-        cache.mkdir()
+    for name in (".mypy_cache", ".pytest_cache", ".ruff_cache", "app/__pycache__"):
+        cache = copy / "{{cookiecutter.project_slug}}" / name
+        cache.mkdir(exist_ok=True)
         (cache / "cache.db").write_bytes(b"{{ text and \x8a\x00")
     run([sys.executable, "-m", "cookiecutter", copy, "--no-input", "setup=no"], tmp_path)
     files = manifest(tmp_path / "my-service")

@@ -123,6 +123,24 @@ def test_autogenerate_for_a_user_who_may_not_create_a_database(service: Service)
     assert "create_table" in service.newest().read_text("utf-8")
 
 
+@pytest.mark.parametrize("service", ["mariadb"], indirect=True)
+def test_the_grant_that_is_named_is_enough(service: Service) -> None:
+    url = sa.make_url(service.url)
+    user = f"u{(url.database or '')[-12:]}"
+    poor = replace(service, url=url.set(username=user, password="x").render_as_string(False))  # noqa: S106 (made here)
+    with service.engine().begin() as connection:
+        connection.exec_driver_sql(f"CREATE USER {user} IDENTIFIED BY 'x'")
+        connection.exec_driver_sql(f"GRANT ALL ON {url.database}.* TO {user}")
+        try:
+            refused = poor.run("pytest", "-q", fails=True)
+            named = refused.partition("MariaDB: ")[2].partition(")")[0].replace("%", "%%")
+            assert named.startswith("GRANT ALL ON `"), refused
+            connection.exec_driver_sql(f"{named} TO {user}")
+            poor.run("pytest", "-q")
+        finally:
+            connection.exec_driver_sql(f"DROP USER {user}")
+
+
 def test_revisions_sort_by_date(service: Service) -> None:
     for name in ("zebra", "ant"):
         service.run("alembic", "revision", "-m", name)
@@ -294,6 +312,19 @@ def test_mysql_is_told_from_mariadb(service: Service) -> None:
         said = service.run("alembic", "upgrade", "head", fails=refused, DATABASE_URL=address)
         assert ("Begin DATABASE_URL with mysql://" in said) == refused
         assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)
+def test_what_no_column_holds_is_the_clients_fault(service: Service) -> None:
+    service.run("alembic", "upgrade", "head")
+    sent: dict[str, list[tuple[str, dict[str, str] | None]]] = {
+        "postgresql": [("/notes/99999999999", None), ("/notes", {"title": "\0"})],
+        "mariadb": [("/notes", {"title": "Long", "body": "x" * 70_000})],
+    }
+    with service.serve() as get:
+        for path, data in sent[service.kind]:
+            status, body = get(path, data)
+            assert (status, body["error"]) == (400, "Bad Request"), path
 
 
 @pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)

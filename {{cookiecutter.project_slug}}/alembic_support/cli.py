@@ -18,9 +18,7 @@ DEFAULTS = {
     "edit": "head",
     "merge": ["heads"],
 }
-
-
-# What is asked of every database, where BINDS of app/config.py names more than one.
+# What is asked of every database, where app/config.py has BINDS.
 EACH = {"branches", "check", "current", "draw", "heads", "history", "sql", "upgrade"}
 
 
@@ -32,6 +30,7 @@ EACH = {"branches", "check", "current", "draw", "heads", "history", "sql", "upgr
 )
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def alembic_command(args: tuple[str, ...]) -> None:
+    """Run Alembic's commands, and exit with the status of the first that failed."""
     words = list(args) or ["--help"]
     commands = command_line().subparsers.choices
     binds: tuple[str, ...] = ()

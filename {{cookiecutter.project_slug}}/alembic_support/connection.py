@@ -149,11 +149,13 @@ def migration_engine(url: sa.URL, options: dict[str, Any]) -> sa.Engine:
 
 
 def begin_sqlite(connection: sa.Connection) -> None:
+    """Begin for real: no pragma works within a transaction, so it comes first."""
     connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
     connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
 
 
 def refuse_orphans(connection: sa.Connection) -> None:
+    """Raise CommandError before a commit that leaves rows which refer to nothing."""
     if orphans := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall():
         table, row, parent, _ = orphans[0]
         raise CommandError(

@@ -86,6 +86,7 @@ def alone(connection: sa.Connection, wait: float, timeout: float) -> Iterator[No
 
 @contextmanager
 def alone_on_mariadb(connection: sa.Connection, wait: float) -> Iterator[None]:
+    """Have the lock of a server, or on a cluster, where GET_LOCK is of one node, that of a row."""
     if not clustered(connection):
         wait_for_lock(lambda: claim(connection), wait)  # its end is that of the connection
         yield

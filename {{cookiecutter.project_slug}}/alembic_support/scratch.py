@@ -52,8 +52,8 @@ def scratch_database(url: sa.URL, options: dict[str, Any], purpose: str) -> Iter
         except sa.exc.DBAPIError as error:
             raise ScratchRefusedError(
                 f"{describe(url)} may not create a database for a moment: {error.orig}\n"
-                "Grant it that (PostgreSQL: ALTER ROLE … CREATEDB; MariaDB: GRANT ALL ON *.*), "
-                "or use a server of your own."
+                "Grant it that (PostgreSQL: ALTER ROLE … CREATEDB; MariaDB: GRANT ALL ON "
+                f"`{name.rpartition(f'_{purpose}')[0]}\\_%`.*), or use a server of your own."
             ) from None
         try:
             if force:

@@ -2,7 +2,8 @@
 
 from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import DataError
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from app.config import Config, load_config
 from app.db import db, import_all, import_models
@@ -26,6 +27,7 @@ def create_app(config: Config | None = None) -> Flask:
     db.init_app(app)
     app.cli.add_command(alembic_command)
     app.register_error_handler(HTTPException, json_error)
+    app.register_error_handler(DataError, no_column_holds)
     app.register_blueprint(health.blueprint)
     for views in import_all("views"):
         app.register_blueprint(views.blueprint)
@@ -35,7 +37,12 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 def json_error(error: HTTPException) -> ResponseReturnValue:
-    """Answer an error as JSON: the status' name and what was wrong."""
+    """Answer an error as JSON: the status's name and what was wrong."""
     if error.response is not None:
         return error.response
     return jsonify(error=error.name, detail=error.description), error.code or 500
+
+
+def no_column_holds(_: DataError) -> ResponseReturnValue:
+    """Answer 400 for a value that was sent and is too long, too large or no text for its column."""
+    return json_error(BadRequest("A value does not fit into its column."))

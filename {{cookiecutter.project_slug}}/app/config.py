@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # database", has the steps.
 BINDS: tuple[str, ...] = ()
 PLACEHOLDER = "change-me"  # what .env.example holds where a secret belongs
+PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}  # of an address that names none
 
 
 class ConfigError(ClickException):
@@ -86,11 +87,12 @@ class Config:
         names: dict[tuple[Any, ...], str] = {}
         for bind, (url, _) in self.databases.items():
             name = f"{prefix(bind)}DATABASE_URL"
-            other = names.setdefault((url.host, url.port, url.database), name)
+            port = url.port or PORTS.get(url.get_backend_name())
+            other = names.setdefault((url.host, port, url.database), name)
             if other != name and url.database:
                 self._problems.append(
-                    f"{name} is the database of {other}: give it one of its own, or each would "
-                    "drop the other's tables"
+                    f"{name} is the database of {other}: give it one of its own, for two histories "
+                    "cannot share its alembic_version table"
                 )
 
     def _refuse_defaults(self) -> None:
@@ -130,7 +132,7 @@ ENVIRONMENTS = {kind.NAME: kind for kind in (Development, Testing, Staging, Prod
 def load_config(name: str | None = None, given: Mapping[str, str] | None = None) -> Config:
     """Return an environment's configuration: of the name given, else of APP_ENV, else development.
 
-    Variables that are `given` come before the process' own, and those before .env. Raises
+    Variables that are `given` come before the process's own, and those before .env. Raises
     ConfigError when the name is unknown or the configuration cannot work.
     """
     env = {**dotenv_values(ROOT / ".env"), **os.environ, **(given or {})}

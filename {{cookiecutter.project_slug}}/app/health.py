@@ -64,11 +64,12 @@ def current_revisions(app: Flask, bind: str | None) -> tuple[str, ...]:
 
 
 def compare(current: tuple[str, ...], revisions: ScriptDirectory, alembic: str) -> Status:
+    """Return how a database's revisions stand to the code's; `alembic` is the command to name."""
     heads = revisions.get_heads()
     if set(current) == set(heads):
         return Status("ready", current)
     if not (foreign := set(current) - {script.revision for script in revisions.walk_revisions()}):
-        return Status("behind", current, f"the code has newer ones; run: {alembic} upgrade head")
+        return Status("behind", current, f"revisions are pending; run: {alembic} upgrade head")
     if all(made_at(revision) > max(map(made_at, heads), default="") for revision in foreign):
         return Status("ahead", current, "its revision is newer than this code: deploy newer code")
     return Status(
@@ -89,6 +90,7 @@ def script_directory(bind: str | None = None) -> ScriptDirectory:
 
 @lru_cache(maxsize=len(BINDS) + 1)
 def read_revisions(bind: str | None, _changed: int) -> ScriptDirectory:
+    """Return a database's revisions, once for each time that its folder changed."""
     config = AlembicConfig(ROOT / "alembic.ini", ini_section=bind or "alembic")
     return ScriptDirectory.from_config(config)
 

@@ -38,6 +38,7 @@ def page() -> str:
 
 
 def start_page(statuses: dict[str | None, Status]) -> str:
+    """Return the page about these databases, by bind."""
     scripts = Path(sys.executable).parent
     scripts = scripts.relative_to(ROOT) if scripts.is_relative_to(ROOT) else scripts
     return render_template(

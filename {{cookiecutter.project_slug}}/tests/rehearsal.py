@@ -152,6 +152,7 @@ def full(schema: str | None, name: str) -> str:
 
 
 def table_of(name: str, *columns: str) -> sa.TableClause:
+    """Return what stands for a table, of the name that full() gave it, in a statement."""
     schema, _, bare = name.rpartition(".")
     return sa.table(bare, *map(sa.column, columns), schema=schema or None)
 

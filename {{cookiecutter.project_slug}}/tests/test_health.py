@@ -49,8 +49,11 @@ def test_not_ready_at_a_revision_of_other_code(
     assert answer.get_json()["status"] == status
 
 
-def test_alive_but_not_ready_when_the_database_is_unreachable() -> None:
-    gone = {f"{prefix(bind)}DATABASE_URL": f"sqlite:////no/{bind}.db" for bind in (None, *BINDS)}
+def test_alive_but_not_ready_when_the_database_is_unreachable(tmp_path: Path) -> None:
+    gone = {
+        f"{prefix(bind)}DATABASE_URL": f"sqlite:///{tmp_path / 'no' / f'{bind}.db'}"
+        for bind in (None, *BINDS)
+    }
     client = create_app(ENVIRONMENTS["testing"](gone)).test_client()
 
     assert client.get("/healthz").status_code == 200
