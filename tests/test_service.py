@@ -133,7 +133,7 @@ def test_the_grant_that_is_named_is_enough(service: Service) -> None:
         connection.exec_driver_sql(f"GRANT ALL ON {url.database}.* TO {user}")
         try:
             refused = poor.run("pytest", "-q", fails=True)
-            named = refused.partition("MariaDB: ")[2].partition(")")[0].replace("%", "%%")
+            named = refused.rpartition("MariaDB: ")[2].partition(")")[0].replace("%", "%%")
             assert named.startswith("GRANT ALL ON `"), refused
             connection.exec_driver_sql(f"{named} TO {user}")
             poor.run("pytest", "-q")

@@ -164,8 +164,8 @@ def empty(engine: sa.Engine, foreign: tuple[str, ...]) -> None:
             path.unlink()
     with engine.begin() as connection:
         if url.get_backend_name() == "postgresql":
-            for name in ("public", "sales"):
-                connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+            for name in ("public", "sales", "Big Shop"):
+                connection.exec_driver_sql(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
             connection.exec_driver_sql("CREATE SCHEMA public")
         elif url.get_backend_name() != "sqlite":
             connection.exec_driver_sql(f"DROP DATABASE {url.database}")

@@ -24,7 +24,9 @@ from app.config import BINDS, ROOT, Config
 from tests.conftest import alembic_ini
 from tests.rehearsal import Rehearsal
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # of unknown types
+pytestmark = pytest.mark.filterwarnings(  # of types, and of indexes that are compared all the same
+    "ignore::sqlalchemy.exc.SAWarning", "ignore:autogenerate skipping:UserWarning"
+)
 ALLOWED = re.compile(r"^\s*# allow (.+?): +[^<\s]", re.MULTILINE)
 BORROWED = r"(?m)^\s*((?:from|import) (?:app|alembic_support)\b.*|[^#\n]*\.(?:create|drop)_all\b.*)"
 NAMED, WORD = re.compile(r"(?m)^(?:down_)?revision\b[^=]*=(.*)"), re.compile(r"\w+")

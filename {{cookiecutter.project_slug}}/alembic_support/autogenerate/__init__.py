@@ -140,12 +140,12 @@ def process_revision_directives(context: MigrationContext, _: Any, directives: A
     upgrade, downgrade = directives[0].upgrade_ops_list[0], directives[0].downgrade_ops_list[0]
     if not context.opts["target_metadata"].tables and not upgrade.is_empty():
         raise CommandError("No model was found, so this would drop every table: is app/ complete?")
-    spelled = partial(compare.spelled, context)
-    context.impl.render_ddl_sql_expr = spelled  # type: ignore[method-assign]
+    escaped = partial(escape, context)
+    context.impl.render_ddl_sql_expr = escaped  # type: ignore[method-assign]
     for operations in (upgrade, downgrade):
         finish(context, operations)
     for place in (downgrade, *modified(downgrade.ops)):  # each drop there undoes what is new
-        place.ops = [new for op in place.ops for new in (*new_in_revision(op), op)]
+        place.ops = [new for op in place.ops for new in (*new_in_revision(op, place.ops), op)]
     written = getattr(context.config and context.config.cmd_opts, "autogenerate", False)
     if written and upgrade.is_empty():
         directives.clear()
@@ -161,16 +161,26 @@ def finish(context: MigrationContext, operations: ops.OpContainer) -> None:
             op.ops = [change for change in op.ops if not isinstance(change, ops.DropIndexOp)]
         op.ops = databases.linked(context, op)
     lost = databases.lost(context, found)
-    texts = dict.fromkeys([*renamed(found), *replaced(found), *unfilled(found), *lost])
+    said = (renamed(found), replaced(found), unfilled(found), remade(found), lost)
+    texts = dict.fromkeys(text for texts in said for text in texts)
     for text in texts:
         tell(f"TODO in the revision: {text}")
     lines = [f"# {line}" for text in texts for line in textwrap.wrap(f"TODO: {text}", 90)]
     operations.ops = [Written(lines), *found] if lines else found
 
 
-def new_in_revision(op: Any) -> list[Written]:
-    """Return what says above a drop that nothing old is lost by it."""
+def escape(context: MigrationContext, expression: Any, **options: Any) -> str:
+    """Return an expression for the text of a revision, where a : begins a parameter."""
+    text = compare.spelled(context, expression, **options)
+    return text if options.get("is_index") else compare.COLON.sub(r"\\:", text)
+
+
+def new_in_revision(op: Any, beside: Ops) -> list[Written]:
+    """Return what says above a drop that nothing old is lost by it, where that is so."""
     if not isinstance(op, ops.DropTableOp | ops.DropColumnOp):
+        return []
+    anew = {change.column.name for change in beside if isinstance(change, ops.AddColumnOp)}
+    if getattr(op, "column_name", None) in anew:
         return []
     name = ".".join(filter(None, (op.schema, op.table_name, getattr(op, "column_name", None))))
     return [Written([f"# allow loss of {name}: it is new in this revision"])]
@@ -213,6 +223,19 @@ def unfilled(operations: Ops) -> Iterator[str]:
             if not column.nullable and column.server_default is None:
                 what = f"{op.table_name}.{column.name} is NOT NULL and has no server_default: where"
                 yield f"{what} there are rows this fails, and MariaDB fills in 0 or ''. {cure}"
+
+
+def remade(operations: Ops) -> Iterator[str]:
+    """Say which column is made anew, though its values are not computed, or were not."""
+    for op in modified(operations):
+        new = {c.column.name: c.column for c in op.ops if isinstance(c, ops.AddColumnOp)}
+        for drop in (c for c in op.ops if isinstance(c, ops.DropColumnOp) and c.column_name in new):
+            defaults = drop.to_column().server_default, new[drop.column_name].server_default
+            if not all(isinstance(default, sa.Computed) for default in defaults):
+                what = (
+                    f"{op.table_name}.{drop.column_name} is dropped with its values and made anew"
+                )
+                yield f"{what}: keep them elsewhere, or leave it so if nobody needs them"
 
 
 add_comparator = Plugin(__name__).add_autogenerate_comparator

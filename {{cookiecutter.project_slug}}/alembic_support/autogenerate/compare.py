@@ -26,15 +26,18 @@ MARIADB = ("mariadb", "mysql")
 LITERAL = re.compile(r"('(?:[^']|'')*')")
 # What databases add: MariaDB its quotes, PostgreSQL casts.
 ADDED = re.compile(
-    r'`|::(?:"[^"]+"|[\w.]+)(?: varying| precision| with(?:out)? time zone)?'
+    r'`|::(?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?(?: varying| precision| with(?:out)? time zone)?'
     r"(?:\([\d, ]+\))?(?:\[\])*"
 )
+COLON = re.compile(r"(?<![:\w]):(?=\w)")  # what text() takes for a parameter
 NOW = re.compile(r"\bcurrent_timestamp(?:\(\)|(?!\())", re.IGNORECASE)
 # What MariaDB calls a type, what it adds to it, and what SQLite does not tell.
 ALIASES = {"BOOL": "TINYINT", "JSON": "LONGTEXT"}
 EXTRAS = re.compile(r" (?:CHARACTER SET|COLLATE) \S+|(?:(?<=INT)|(?<=INTEGER))\(\d+\)")
 # An index of SQLite that is only columns, which Alembic copies.
 PLAIN = re.compile(r"""[^(]*\(("[^"]*"|\w+)(, ("[^"]*"|\w+))*\)( WHERE .*)?""")
+# What a column is computed from, in the text of its table.
+COMPUTED = r'(?m)^\s*"?{}"? .*GENERATED ALWAYS AS \((.*?)\)(?: STORED| VIRTUAL| NOT NULL|,?\s*$)'
 
 
 def plain(text: str) -> str:
@@ -46,6 +49,8 @@ def plain(text: str) -> str:
 
 def spelled(context: MigrationContext, expression: Any, **options: Any) -> str:
     """Return an expression as SQL, without the % that a driver would want doubled."""
+    if isinstance(expression, sa.TextClause):  # DDL has no parameters
+        return expression.text.replace("\\:", ":")
     render = type(context.impl).render_ddl_sql_expr
     return render(context.impl, expression, **options).replace("%%", "%")
 
@@ -85,7 +90,8 @@ def items(context: MigrationContext, table: sa.Table) -> dict[Key, Any]:
             if isinstance(item, sa.Index):
                 found["index", name] = item
             elif not rule or rule(compiler):
-                found["check", name] = sa.CheckConstraint(spelled(context, item.sqltext), name)
+                text = spelled(context, item.sqltext)
+                found["check", name] = sa.CheckConstraint(COLON.sub(r"\\:", text), name)
     return found
 
 
@@ -102,11 +108,13 @@ def facts(context: MigrationContext, table: sa.Table, same: set[Any]) -> Facts:
     for column in table.columns:
         if isinstance(column.server_default, sa.Computed):
             found["computed", column.name] = spelled(context, column.server_default.sqltext)
+        elif isinstance(text := getattr(column.server_default, "arg", None), sa.TextClause):
+            found["default", column.name] = spelled(context, text)
         elif default := compiler.get_column_default_string(column):
             found["default", column.name] = default
     for (kind, name), item in items(context, table).items():
         if kind == "check":
-            found[kind, name] = item.sqltext.text
+            found[kind, name] = spelled(context, item.sqltext)
         elif name not in same:
             text, _, columns = str(CreateIndex(item).compile(dialect=dialect)).partition(" ON ")
             found[kind, name] = text + columns.partition(" ")[2]  # without its table and schema
@@ -136,7 +144,9 @@ def differences(context: MigrationContext, there: Table, wanted: Table) -> set[K
 
 
 def complete(context: MigrationContext, table: sa.Table) -> None:
-    """Add the indexes to a table of SQLite that are more than columns; reflection omits them."""
+    """Add to a table of SQLite what reflection omits: indexes that are more than columns, and
+    what a column is computed from whose type has a comma.
+    """
     connection: Any = context.connection
     if "odd" not in context.opts:  # one query for all tables
         query = "SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'index' AND sql > ''"
@@ -148,6 +158,12 @@ def complete(context: MigrationContext, table: sa.Table) -> None:
         more: Any = {"sqlite_where": sa.text(where)} if where else {}
         more["unique"] = text.startswith("CREATE UNIQUE")
         sa.Index(conv(name), sa.text(columns.removesuffix(")")), _table=table, **more)
+    defaults: Any = {column.name: column.server_default for column in table.columns}
+    for name, default in defaults.items():
+        if isinstance(default, sa.Computed) and not default.sqltext.text:
+            query = "SELECT sql FROM sqlite_master WHERE name = ?"
+            text = connection.exec_driver_sql(query, (table.name,)).scalar_one()
+            default.sqltext = sa.text("".join(re.findall(COMPUTED.format(re.escape(name)), text)))
 
 
 def made(context: MigrationContext, wanted: sa.Table, same: set[Any], written: Facts) -> Facts:
@@ -155,6 +171,26 @@ def made(context: MigrationContext, wanted: sa.Table, same: set[Any], written: F
     connection: Any = context.connection
     postgresql = context.dialect.name == "postgresql"
     enums = {("type", c.name) for c in wanted.columns if postgresql and native(c.type)}
+    copy = alone(context, wanted, enums)
+    create = str(CreateTable(copy).compile(dialect=context.dialect))
+    name = context.dialect.identifier_preparer.quote(wanted.name)
+    drop = partial(connection.exec_driver_sql, f"DROP TEMPORARY TABLE IF EXISTS {name}")
+    undo = connection.begin_nested().rollback if postgresql else drop
+    try:
+        connection.exec_driver_sql(create.replace("TABLE", "TEMPORARY TABLE", 1))
+        for index in copy.indexes:
+            with suppress(sa.exc.DBAPIError), connection.begin_nested():  # FULLTEXT, by MariaDB
+                index.create(connection)
+        found = facts(context, sa.Table(wanted.name, sa.MetaData(), autoload_with=connection), same)
+    finally:
+        undo()
+    told = {key: found[key] for key in written if key in found}  # and no numbering of rows
+    unmade = {key for key in written if key[0] == "index" and key not in found}
+    return told | {key: written[key] for key in enums | unmade}
+
+
+def alone(context: MigrationContext, wanted: sa.Table, enums: set[Key]) -> sa.Table:
+    """Return a copy of a model's table that needs no other table, nor these enums."""
     copy = wanted.to_metadata(sa.MetaData(), schema=None)  # type: ignore[arg-type]
     copy.constraints = {copy.primary_key}
     for column in copy.columns:
@@ -163,26 +199,15 @@ def made(context: MigrationContext, wanted: sa.Table, same: set[Any], written: F
             column.type = sa.ARRAY(sa.Text) if isinstance(column.type, sa.ARRAY) else sa.Text()
     for check in checks(context, wanted):
         copy.append_constraint(check)
-    create = str(CreateTable(copy).compile(dialect=context.dialect))
-    name = context.dialect.identifier_preparer.quote(wanted.name)
-    drop = partial(connection.exec_driver_sql, f"DROP TEMPORARY TABLE IF EXISTS {name}")
-    undo = connection.begin_nested().rollback if postgresql else drop
-    try:
-        connection.exec_driver_sql(create.replace("TABLE", "TEMPORARY TABLE", 1))
-        for index in copy.indexes:
-            index.create(connection)
-        found = facts(context, sa.Table(wanted.name, sa.MetaData(), autoload_with=connection), same)
-    finally:
-        undo()
-    told = {key: found[key] for key in written if key in found}  # and no numbering of rows
-    return told | {key: written[key] for key in enums}
+    return copy
 
 
 def compare_column(context: AutogenContext, change: ops.AlterColumnOp, *args: Any) -> Result:
     """Compare a type and a server default; computed columns are compared with their table."""
     _, _, name, there, wanted = args
     defaults = there.server_default, wanted.server_default
-    if any(isinstance(default, sa.Identity) for default in defaults):
+    identity = context.dialect.supports_identity_columns
+    if identity and any(isinstance(default, sa.Identity) for default in defaults):
         return Result.CONTINUE
     changed = differences(context.migration_context, there.table, wanted.table)
     # Where it is the same the model's is the better name: LONGTEXT is JSON no more.
@@ -205,10 +230,28 @@ def compare_table(context: AutogenContext, changes: ops.ModifyTableOps, *args: A
         old, new = ({} if t is None else items(migration, t) for t in (there, wanted))
         for key in sorted(changed):
             if key[0] == "computed" and key[1] in there.columns and key[1] in wanted.columns:
+                kept = [old[same] for same in sorted(old.keys() & new.keys() - changed)]
+                users = dependents(migration, key[1], there, kept)
+                changes.ops += users
                 changes.ops += again(there.columns[key[1]], wanted.columns[key[1]])
+                changes.ops += [op.reverse() for op in users]
             changes.ops += [dropped(old[key], there)] if key in old else []
             changes.ops += [dropped(new[key], wanted).reverse()] if key in new else []
     return Result.CONTINUE
+
+
+def dependents(context: MigrationContext, column: str, table: sa.Table, items: Any) -> list[Any]:
+    """Return what drops these CHECKs and indexes, and unique constraints, that name a column."""
+    if context.dialect.name == "sqlite":  # which copies the table, and them
+        return []
+    named = re.compile(rf"\b{re.escape(column)}\b")
+    texts = {item: spelled(context, item.sqltext) for item in items if hasattr(item, "sqltext")}
+    texts |= {item: str(CreateIndex(item)) for item in items if isinstance(item, sa.Index)}
+    drops = [dropped(item, table) for item, text in texts.items() if named.search(text)]
+    uniques = [x for x in table.constraints if isinstance(x, sa.UniqueConstraint)]
+    named_so = {unique.name: unique for unique in uniques if column in unique.columns}
+    beside = [named_so[name] for name in named_so.keys() - {item.name for item in texts}]
+    return drops + [ops.DropConstraintOp.from_constraint(unique) for unique in beside]
 
 
 def again(old: sa.Column[Any], new: sa.Column[Any]) -> list[Any]:

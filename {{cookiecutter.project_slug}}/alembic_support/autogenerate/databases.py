@@ -10,7 +10,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
-from alembic_support.autogenerate.compare import MARIADB, again, native, plain
+from alembic_support.autogenerate.compare import COLON, MARIADB, again, native, plain
 
 Ops = list[Any]
 ENUMS = """
@@ -28,12 +28,24 @@ ENUMS = """
     LEFT JOIN pg_attrdef e ON e.adrelid = c.oid AND e.adnum = a.attnum,
     LATERAL (SELECT quote_ident(a.attname) AS q, pg_get_expr(e.adbin, e.adrelid) AS d) AS texts
     WHERE t.typtype = 'e' GROUP BY t.oid ORDER BY 1"""
+# CHECKs and partial or functional indexes on columns of an enum, which stand in its way.
+DEPENDENT = """
+    SELECT DISTINCT t.oid::regtype::text,
+           coalesce('DROP INDEX ' || indexrelid::regclass, concat('ALTER TABLE ',
+               conrelid::regclass, ' DROP CONSTRAINT ', quote_ident(conname))),
+           coalesce(pg_get_indexdef(indexrelid), concat('ALTER TABLE ', conrelid::regclass,
+               ' ADD CONSTRAINT ', quote_ident(conname), ' ', pg_get_constraintdef(k.oid)))
+    FROM pg_depend d
+    JOIN pg_attribute a ON (attrelid, attnum) = (refobjid, refobjsubid)
+    JOIN pg_type t ON atttypid IN (t.oid, typarray) AND typtype = 'e'
+    LEFT JOIN pg_constraint k ON k.oid = objid AND contype = 'c'
+    LEFT JOIN pg_index i ON indexrelid = objid AND (indpred IS NOT NULL OR indexprs IS NOT NULL)
+    WHERE refclassid = 'pg_class'::regclass AND (i, k) IS DISTINCT FROM (NULL, NULL)"""
 LOST = re.compile(
     r"\bAUTOINCREMENT\b|\bCOLLATE\b|\bSTRICT\s*$|\bWITHOUT ROWID\b"
     r"|(?<!CONSTRAINT)\s(?!CONSTRAINT)(?:\S+|\([\d, ]+\))\s+CHECK\b.*",  # one without a name
     re.IGNORECASE,
 )
-COLON = re.compile(r"(?<![:\w]):(?=\w)")  # what would be a parameter
 alter_column = renderers.dispatch(ops.AlterColumnOp)
 
 
@@ -69,9 +81,10 @@ def render_alter_column(context: AutogenContext, op: ops.AlterColumnOp) -> list[
         restate(op)
     first, more, default = [], "", op.existing_server_default
     column = ops.AlterColumnOp(op.table_name, op.column_name, schema=op.schema)
-    if isinstance(op.modify_server_default, sa.Identity) and default:
+    changed = op.modify_server_default
+    if default and changed is not False and {sa.Identity} & {type(changed), type(default)}:
         column.existing_server_default = default
-        more = f", {alter_column(context, column).splitlines()[1].strip(' )')})"
+        more = f", {alter_column(context, column).splitlines()[1].strip(' ),')})"
     if dialect.name == "postgresql" and (using := converted(dialect, op)):
         more = f", postgresql_using={using!r}"
         if isinstance(default, sa.DefaultClause):  # it is not converted, so it goes before
@@ -109,7 +122,7 @@ def enums(context: AutogenContext) -> tuple[Ops, Ops]:
     connection: Any = context.connection
     if connection.dialect.name != "postgresql":
         return [], []
-    found = {name: rest for name, *rest in connection.execute(sa.text(ENUMS))}
+    found = enums_there(connection)
     named = connection.dialect.identifier_preparer.format_type
     usual = f"{connection.dialect.default_schema_name}."
     columns = [column for table in context.sorted_tables for column in table.columns]
@@ -130,6 +143,14 @@ def enums(context: AutogenContext) -> tuple[Ops, Ops]:
         if tables and is_ours(context, name, tables):
             last.append(sql([f"DROP TYPE {name}"], [create(name, labels)]))
     return first, last
+
+
+def enums_there(connection: sa.Connection) -> dict[str, list[Any]]:
+    """Return enums by name: their labels, tables, and what takes their columns to another."""
+    found = {name: rest for name, *rest in connection.execute(sa.text(ENUMS))}
+    for name, drop, make in connection.execute(sa.text(DEPENDENT)):
+        found[name][2] = [drop, *found[name][2], make]
+    return found
 
 
 def is_ours(context: AutogenContext, enum: str, tables: Sequence[str]) -> bool:
@@ -217,7 +238,9 @@ def linked(context: MigrationContext, op: ops.ModifyTableOps) -> Ops:
     if context.dialect.name not in MARIADB or there is None or wanted is None:
         return op.ops
     names: list[Any] = [getattr(change, "constraint_name", None) for change in op.ops]
-    dropped = [change.to_index() for change in op.ops if isinstance(change, ops.DropIndexOp)]
+    dropped: list[Any] = [c.to_index() for c in op.ops if isinstance(c, ops.DropIndexOp)]
+    uniques = [c for c in op.ops if getattr(c, "constraint_type", None) == "unique"]
+    dropped += [c.to_constraint() for c in uniques if isinstance(c, ops.DropConstraintOp)]
     first = {name for index in dropped for name in index.columns.keys()[:1]}
     used = [k for k in wanted.foreign_key_constraints if k.column_keys[0] in first]
     drops = [ops.DropConstraintOp.from_constraint(key) for key in used if key.name not in names]
