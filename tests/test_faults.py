@@ -106,7 +106,7 @@ FAULTS = {
         TABLE, 'op.drop_table("things")', TRACE, ("downgrade() fails", "things")
     ),
     "an upgrade that fails": Fault(
-        'op.drop_table("things")', "pass", TRACE, ("upgrade() fails", "things")
+        'op.drop_table("things")', "pass", TRACE, ("upgrade() fails", "things", "judged_after")
     ),
     "losses": Fault(
         "\n".join(("# allow loss of note.size:", TABLE, COLUMN, UPPER)),

@@ -110,4 +110,4 @@ def test_tests_are_readable_too(service: Path, template: Path) -> None:
 def test_what_proves_migrations_is_in_two_files(service: Path) -> None:
     files = [service / "tests" / name for name in ("test_migrations.py", "rehearsal.py")]
     sizes = [len(code_lines(path)) for path in files]
-    assert sum(sizes) <= 297, sizes
+    assert sum(sizes) <= 298, sizes
