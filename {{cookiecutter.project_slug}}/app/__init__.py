@@ -1,6 +1,6 @@
 """The service: `create_app()` puts its parts together."""
 
-from flask import Flask, jsonify
+from flask import Flask, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import BadRequest, HTTPException
@@ -43,6 +43,7 @@ def json_error(error: HTTPException) -> ResponseReturnValue:
     return jsonify(error=error.name, detail=error.description), error.code or 500
 
 
-def no_column_holds(_: DataError) -> ResponseReturnValue:
+def no_column_holds(error: DataError) -> ResponseReturnValue:
     """Answer 400 for a value that was sent and is too long, too large or no text for its column."""
+    current_app.logger.warning("A request was refused: %s", error.orig)
     return json_error(BadRequest("A value does not fit into its column."))
