@@ -259,8 +259,8 @@ def test_what_a_copied_table_loses(service: Service) -> None:
     out = own_tests(service)
 
     assert "copied_x.py: " in out
-    assert "('table', 'thing', 'AUTOINCREMENT') is gone" in out
-    assert "('table', 'thing', 'COLLATE') is gone" in out
+    assert "'table', 'thing', 'AUTOINCREMENT' is gone" in out
+    assert "'table', 'thing', 'COLLATE' is gone" in out
 
 
 HONEST = (  # as a team writes them, with what each does on purpose
@@ -464,4 +464,4 @@ def test_one_message_for_a_broken_chain(service: Service, chain: str) -> None:
 
     assert not [word for word in said if word not in out], out
     assert "1 failed in" in out
-    assert len(out.splitlines()) < 12
+    assert len(out.splitlines()) < 16
