@@ -263,6 +263,17 @@ def test_what_a_copied_table_loses(service: Service) -> None:
     assert "'table', 'thing', 'COLLATE' is gone" in out
 
 
+def test_a_table_with_a_dot_in_its_name_is_green(service: Service) -> None:
+    table = TABLE.replace('"thing"', '"th.ing"')
+    plant(service, table, '# allow loss of th.ing: it is new\nop.drop_table("th.ing")')
+    service.run("flask", "db", "draw")
+
+    out = own_tests(service)
+
+    assert "1 failed" in out, out
+    assert "models_and_migrations_agree" in out  # for it has no model
+
+
 HONEST = (  # as a team writes them, with what each does on purpose
     (
         """

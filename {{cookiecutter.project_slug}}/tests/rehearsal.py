@@ -30,7 +30,9 @@ from sqlalchemy.engine.default import StrCompileDialect
 from alembic_support.autogenerate.compare import ADDED
 
 NEWEST = 30  # revisions that are judged
-Tables = dict[str, dict[str, Any]]  # by name and kind: what the inspector says, and the rows
+Key = tuple[str, str]  # a schema, "" for the usual one, and the name of a table in it
+Tables = dict[Key, dict[str, Any]]  # by kind: what the inspector says, and the rows
+NO_TABLE = ("", "")  # the key of what belongs to none
 KINDS = ["columns", "pk_constraint", "foreign_keys", "indexes", "unique_constraints"]
 KINDS += ["check_constraints", "table_comment"]
 # What is in no table, or is not inspected: of SQLite's tables, what a copy loses.
@@ -66,11 +68,11 @@ class Rehearsal:
 
     def judge(self, script: Script) -> Iterator[Problem]:
         """Yield what is wrong with a revision; after a trace nothing can be said of the next."""
-        dialect = self.connection.dialect
-        _, error = self.written(script.module.upgrade, dialect)
-        read = dialect if self.kind == "postgresql" else StrCompileDialect()  # by squawk
+        own = self.connection.dialect
+        read = own if self.kind == "postgresql" else StrCompileDialect()  # by squawk
         upgrade, unread = self.written(script.module.upgrade, read)
         downgrade, unread_too = self.written(script.module.downgrade, read)
+        error = unread if read is own else self.written(script.module.upgrade, own)[1]
         if error and self.kind != "sqlite":  # whose batch mode has to see the tables
             yield "sql", "online-only", error
         yield from squawk(upgrade, RULES if self.kind == "postgresql" else EVERYWHERE)
@@ -131,47 +133,40 @@ def squawk(sql: str, rules: re.Pattern[str]) -> Iterator[Problem]:
 
 
 def look(connection: sa.Connection, text: str | None = None) -> Tables:
-    """Return the tables that a text names, or all, and as "" what belongs to none."""
+    """Return the tables that a text names, or all, and what belongs to none."""
     inspector, kind = sa.inspect(connection), connection.dialect.name
     found: Tables = defaultdict(dict)
     usual = inspector.default_schema_name
     more = {*inspector.get_schema_names()} if kind == "postgresql" else set()
-    for schema in [None, *sorted(more - {usual, "information_schema"})]:
-        names = {*inspector.get_table_names(schema)} - {"alembic_version"}
+    for schema in ["", *sorted(more - {usual, "information_schema"})]:
+        names = {*inspector.get_table_names(schema or None)} - {"alembic_version"}
         names = {name for name in names if text is None or name.lower() in text}
         for part in KINDS if connection.dialect.supports_comments else KINDS[:-1]:
             read = getattr(inspector, f"get_multi_{part}")
-            for key, items in read(schema=schema, filter_names=["", *names]).items():
-                found[full(*key)][part] = items if isinstance(items, list) else [items]
+            told = read(schema=schema or None, filter_names=["", *names])
+            for (_, name), items in told.items():
+                found[schema, name][part] = items if isinstance(items, list) else [items]
         for name in names:
-            found[full(schema, name)]["rows"] = rows(connection, full(schema, name))
+            found[schema, name]["rows"] = rows(connection, (schema, name))
     query = sa.text(SQLITE if kind == "sqlite" else TRIGGERS)
     others = connection.execute(query, {"schema": usual})
     enums = getattr(inspector, "get_enums", list[Any])()  # PostgreSQL's
     connection.rollback()
-    return found | {"": {"others": [*others, *enums]}}
+    return found | {NO_TABLE: {"others": [*others, *enums]}}
 
 
-def full(schema: str | None, name: str) -> str:
-    return f"{schema}.{name}" if schema else name
-
-
-def table_of(name: str, *columns: str) -> sa.TableClause:
-    """Return what stands for a table, of the name that full() gave it, in a statement."""
-    schema, _, bare = name.rpartition(".")
-    return sa.table(bare, *map(sa.column, columns), schema=schema or None)
-
-
-def rows(connection: sa.Connection, table: str) -> list[dict[str, Any]]:
-    found = connection.execute(sa.select(sa.text("*")).select_from(table_of(table)))
+def rows(connection: sa.Connection, key: Key) -> list[dict[str, Any]]:
+    table = sa.table(key[1], schema=key[0] or None)
+    found = connection.execute(sa.select(sa.text("*")).select_from(table))
     return [dict(row) for row in found.mappings()]
 
 
 def differences(before: Tables, after: Tables) -> Iterator[Problem]:
     """Yield each table or column that lost values, and at the end all else that differs."""
     traces: list[str] = []
-    for name in sorted(before.keys() | after.keys()):
-        old, new = (facts(name, tables.get(name, {})) for tables in (before, after))
+    for key in sorted(before.keys() | after.keys()):
+        name = ".".join(filter(None, key))
+        old, new = (facts(name, tables.get(key, {})) for tables in (before, after))
         lost = {what for what, _ in old - new if what}
         for what in sorted({name} & lost or lost):
             yield "loss", f"loss of {what}", f"values of {what} are lost"
@@ -201,27 +196,28 @@ def identity(table: dict[str, Any], row: dict[str, Any]) -> list[str]:
 
 def fill(connection: sa.Connection, before: Tables, tables: Tables) -> None:
     """Give two rows to each table that has none, and to others values in their new columns."""
-    waiting = {name: parents(table) for name, table in tables.items() if name}
+    waiting = {k: {*map(parent, t["foreign_keys"])} for k, t in tables.items() if k != NO_TABLE}
     while waiting:  # for the rows that theirs refer to
-        ready = (name for name in waiting if not waiting[name] & waiting.keys() - {name})
-        del waiting[name := next(ready, min(waiting))]
-        table = tables[name]
-        known = [c["name"] for c in before.get(name, table)["columns"] if table["rows"]]
+        ready = (key for key in waiting if not waiting[key] & waiting.keys() - {key})
+        del waiting[key := next(ready, min(waiting))]
+        table = tables[key]
+        known = [c["name"] for c in before.get(key, table)["columns"] if table["rows"]]
         new = [c for c in table["columns"] if c["name"] not in known and "computed" not in c]
         for row in table["rows"][:2] or [{}, {}]:
             for attempt in range(4):  # a CHECK may refuse values, and names others
                 with suppress(sa.exc.SQLAlchemyError), connection.begin_nested():
                     values = make_row(connection, table, new, attempt)
-                    target = table_of(name, *values)
-                    keys = (sa.column(key) == row[key] for key in identity(table, row))
-                    change = target.update().where(*keys) if row else target.insert()
+                    target = sa.table(key[1], *map(sa.column, values), schema=key[0] or None)
+                    same = (sa.column(name) == row[name] for name in identity(table, row))
+                    change = target.update().where(*same) if row else target.insert()
                     connection.execute(change.values(values))
                     break
     connection.commit()
 
 
-def parents(table: dict[str, Any]) -> set[str]:
-    return {full(key["referred_schema"], key["referred_table"]) for key in table["foreign_keys"]}
+def parent(key: dict[str, Any]) -> Key:
+    """Return the table that a foreign key refers to."""
+    return key["referred_schema"] or "", key["referred_table"]
 
 
 def make_row(
@@ -236,10 +232,10 @@ def make_row(
         choices += map("".join, re.findall(r"'([^']*)'|(\b\d+\b)", named))
         values[column["name"]] = choices[attempt % len(choices)]
     for key in table["foreign_keys"]:
-        there = rows(connection, full(key["referred_schema"], key["referred_table"])) or [{}]
+        there = rows(connection, parent(key)) or [{}]
         pairs = zip(key["constrained_columns"], key["referred_columns"], strict=True)
-        parent = there[number % len(there)]
-        values |= {mine: parent.get(theirs) for mine, theirs in pairs if mine in values}
+        row = there[number % len(there)]
+        values |= {mine: row.get(theirs) for mine, theirs in pairs if mine in values}
     return values
 
 
