@@ -96,7 +96,7 @@ def test_the_service_is_read_in_ten_minutes(service: Path) -> None:
     files += python_files(service / "alembic_support")
     # Longer are what MariaDB needs, and what autogenerate knows of three databases.
     longer = {"mariadb.py": 140}
-    longer |= {"__init__.py": 184, "compare.py": 201, "databases.py": 193}
+    longer |= {"__init__.py": 183, "compare.py": 201, "databases.py": 193}
     limits = {path: longer.get(path.name, 120) for path in files}
     assert not [path.name for path in files if len(code_lines(path)) > limits[path]]
     assert not [item for path in files for item in functions(path) if item[1] > 25]

@@ -1182,12 +1182,8 @@ DEPENDENT = [
     ),
     Case(
         "a colon in a default",
-        thing(
-            r"""Column("data", JSON, server_default='{"a":1}')""",
-        ),
-        thing(
-            r"""Column("data", JSON, server_default='{"a":34}')""",
-        ),
+        thing("""Column("data", JSON, server_default='{"a":1}')"""),
+        thing("""Column("data", JSON, server_default='{"a":34}')"""),
         THING_ROWS,
     ),
     Case(
@@ -1240,6 +1236,20 @@ DEPENDENT = [
             'CheckConstraint("low <> \'z\'", name="z")',
         ),
         THING_ROWS,
+        derived=True,
+    ),
+    Case(
+        "a computed column changed that a partial index names",
+        thing(
+            """Column("low", String(20), Computed("lower(name)", persisted=True))""",
+            """Index("ix_part", "id", postgresql_where=text("low <> 'z'"))""",
+        ),
+        thing(
+            """Column("low", String(20), Computed("upper(name)", persisted=True))""",
+            """Index("ix_part", "id", postgresql_where=text("low <> 'z'"))""",
+        ),
+        THING_ROWS,
+        on="P",
         derived=True,
     ),
     Case(

@@ -140,8 +140,7 @@ def process_revision_directives(context: MigrationContext, _: Any, directives: A
     upgrade, downgrade = directives[0].upgrade_ops_list[0], directives[0].downgrade_ops_list[0]
     if not context.opts["target_metadata"].tables and not upgrade.is_empty():
         raise CommandError("No model was found, so this would drop every table: is app/ complete?")
-    escaped = partial(escape, context)
-    context.impl.render_ddl_sql_expr = escaped  # type: ignore[method-assign]
+    context.impl.render_ddl_sql_expr = partial(in_text, context)  # type: ignore[method-assign]
     for operations in (upgrade, downgrade):
         finish(context, operations)
     for place in (downgrade, *modified(downgrade.ops)):  # each drop there undoes what is new
@@ -160,27 +159,25 @@ def finish(context: MigrationContext, operations: ops.OpContainer) -> None:
         if op.table_name in dropped:  # its indexes go with it
             op.ops = [change for change in op.ops if not isinstance(change, ops.DropIndexOp)]
         op.ops = databases.linked(context, op)
-    lost = databases.lost(context, found)
-    said = (renamed(found), replaced(found), unfilled(found), remade(found), lost)
-    texts = dict.fromkeys(text for texts in said for text in texts)
+    said = [*renamed(found), *replaced(found), *unfilled(found), *remade(found)]
+    texts = dict.fromkeys([*said, *databases.lost(context, found)])
     for text in texts:
         tell(f"TODO in the revision: {text}")
     lines = [f"# {line}" for text in texts for line in textwrap.wrap(f"TODO: {text}", 90)]
     operations.ops = [Written(lines), *found] if lines else found
 
 
-def escape(context: MigrationContext, expression: Any, **options: Any) -> str:
-    """Return an expression for the text of a revision, where a : begins a parameter."""
+def in_text(context: MigrationContext, expression: Any, **options: Any) -> str:
+    """Return an expression as a revision has it: within text(), but for that of an index."""
     text = compare.spelled(context, expression, **options)
-    return text if options.get("is_index") else compare.COLON.sub(r"\\:", text)
+    return text if options.get("is_index") else compare.escaped(text)
 
 
 def new_in_revision(op: Any, beside: Ops) -> list[Written]:
     """Return what says above a drop that nothing old is lost by it, where that is so."""
     if not isinstance(op, ops.DropTableOp | ops.DropColumnOp):
         return []
-    anew = {change.column.name for change in beside if isinstance(change, ops.AddColumnOp)}
-    if getattr(op, "column_name", None) in anew:
+    if getattr(op, "column_name", None) in added(beside):  # made anew: see remade()
         return []
     name = ".".join(filter(None, (op.schema, op.table_name, getattr(op, "column_name", None))))
     return [Written([f"# allow loss of {name}: it is new in this revision"])]
@@ -190,11 +187,17 @@ def modified(operations: Ops) -> list[ops.ModifyTableOps]:
     return [op for op in operations if isinstance(op, ops.ModifyTableOps)]
 
 
+def added(operations: Ops) -> dict[str, sa.Column[Any]]:
+    """Return the columns that are added, by name."""
+    changes = (op for op in operations if isinstance(op, ops.AddColumnOp))
+    return {change.column.name: change.column for change in changes}
+
+
 def renamed(operations: Ops) -> Iterator[str]:
     """Say which dropped column looks like one that is added."""
     for op in modified(operations):
         old = {c.column_name for c in op.ops if isinstance(c, ops.DropColumnOp)}
-        new = {c.column.name for c in op.ops if isinstance(c, ops.AddColumnOp)}
+        new = added(op.ops).keys()
         if (gone := sorted(old - new)) and (came := sorted(new - old)):
             rename = f"alter_column({op.table_name!r}, {gone[0]!r}, new_column_name={came[0]!r})"
             yield question(f"{op.table_name}.{gone[0]}", f"{op.table_name}.{came[0]}", rename)
@@ -219,7 +222,7 @@ def unfilled(operations: Ops) -> Iterator[str]:
     """Say where the rows that are there have no value for a column."""
     cure = "Give it one, or add it as nullable, fill it, then make it NOT NULL"
     for op in modified(operations):
-        for column in (change.column for change in op.ops if isinstance(change, ops.AddColumnOp)):
+        for column in added(op.ops).values():
             if not column.nullable and column.server_default is None:
                 what = f"{op.table_name}.{column.name} is NOT NULL and has no server_default: where"
                 yield f"{what} there are rows this fails, and MariaDB fills in 0 or ''. {cure}"
@@ -228,13 +231,12 @@ def unfilled(operations: Ops) -> Iterator[str]:
 def remade(operations: Ops) -> Iterator[str]:
     """Say which column is made anew, though its values are not computed, or were not."""
     for op in modified(operations):
-        new = {c.column.name: c.column for c in op.ops if isinstance(c, ops.AddColumnOp)}
+        new = added(op.ops)
         for drop in (c for c in op.ops if isinstance(c, ops.DropColumnOp) and c.column_name in new):
             defaults = drop.to_column().server_default, new[drop.column_name].server_default
             if not all(isinstance(default, sa.Computed) for default in defaults):
-                what = (
-                    f"{op.table_name}.{drop.column_name} is dropped with its values and made anew"
-                )
+                name = f"{op.table_name}.{drop.column_name}"
+                what = f"{name} is dropped with its values and made anew"
                 yield f"{what}: keep them elsewhere, or leave it so if nobody needs them"
 
 

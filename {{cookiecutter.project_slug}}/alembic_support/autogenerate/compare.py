@@ -29,7 +29,6 @@ ADDED = re.compile(
     r'`|::(?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?(?: varying| precision| with(?:out)? time zone)?'
     r"(?:\([\d, ]+\))?(?:\[\])*"
 )
-COLON = re.compile(r"(?<![:\w]):(?=\w)")  # what text() takes for a parameter
 NOW = re.compile(r"\bcurrent_timestamp(?:\(\)|(?!\())", re.IGNORECASE)
 # What MariaDB calls a type, what it adds to it, and what SQLite does not tell.
 ALIASES = {"BOOL": "TINYINT", "JSON": "LONGTEXT"}
@@ -53,6 +52,11 @@ def spelled(context: MigrationContext, expression: Any, **options: Any) -> str:
         return expression.text.replace("\\:", ":")
     render = type(context.impl).render_ddl_sql_expr
     return render(context.impl, expression, **options).replace("%%", "%")
+
+
+def escaped(text: str) -> str:
+    """Return SQL as text() wants it, which takes `:word` for a parameter."""
+    return re.sub(r"(?<![:\w]):(?=\w)", r"\\:", text)
 
 
 def type_text(dialect: sa.Dialect, type_: Any) -> str:
@@ -90,9 +94,16 @@ def items(context: MigrationContext, table: sa.Table) -> dict[Key, Any]:
             if isinstance(item, sa.Index):
                 found["index", name] = item
             elif not rule or rule(compiler):
-                text = spelled(context, item.sqltext)
-                found["check", name] = sa.CheckConstraint(COLON.sub(r"\\:", text), name)
+                text = escaped(spelled(context, item.sqltext))
+                found["check", name] = sa.CheckConstraint(text, name)
     return found
+
+
+def item_text(context: MigrationContext, item: Any) -> str:
+    """Return the SQL of a CHECK or an index."""
+    if isinstance(item, sa.Index):
+        return str(CreateIndex(item).compile(dialect=context.dialect))
+    return spelled(context, item.sqltext)
 
 
 def checks(context: MigrationContext, table: sa.Table) -> list[sa.CheckConstraint]:
@@ -114,9 +125,9 @@ def facts(context: MigrationContext, table: sa.Table, same: set[Any]) -> Facts:
             found["default", column.name] = default
     for (kind, name), item in items(context, table).items():
         if kind == "check":
-            found[kind, name] = spelled(context, item.sqltext)
+            found[kind, name] = item_text(context, item)
         elif name not in same:
-            text, _, columns = str(CreateIndex(item).compile(dialect=dialect)).partition(" ON ")
+            text, _, columns = item_text(context, item).partition(" ON ")
             found[kind, name] = text + columns.partition(" ")[2]  # without its table and schema
     # A default that is a number may be quoted or not.
     texts = {key: re.sub(r"^'(-?[\d.]+)'$", r"\1", plain(text)) for key, text in found.items()}
@@ -179,7 +190,7 @@ def made(context: MigrationContext, wanted: sa.Table, same: set[Any], written: F
     try:
         connection.exec_driver_sql(create.replace("TABLE", "TEMPORARY TABLE", 1))
         for index in copy.indexes:
-            with suppress(sa.exc.DBAPIError), connection.begin_nested():  # FULLTEXT, by MariaDB
+            with suppress(sa.exc.DBAPIError):  # MariaDB refuses FULLTEXT there
                 index.create(connection)
         found = facts(context, sa.Table(wanted.name, sa.MetaData(), autoload_with=connection), same)
     finally:
@@ -205,9 +216,8 @@ def alone(context: MigrationContext, wanted: sa.Table, enums: set[Key]) -> sa.Ta
 def compare_column(context: AutogenContext, change: ops.AlterColumnOp, *args: Any) -> Result:
     """Compare a type and a server default; computed columns are compared with their table."""
     _, _, name, there, wanted = args
-    defaults = there.server_default, wanted.server_default
-    identity = context.dialect.supports_identity_columns
-    if identity and any(isinstance(default, sa.Identity) for default in defaults):
+    identity = sa.Identity if context.dialect.supports_identity_columns else ()
+    if any(isinstance(column.server_default, identity) for column in (there, wanted)):
         return Result.CONTINUE
     changed = differences(context.migration_context, there.table, wanted.table)
     # Where it is the same the model's is the better name: LONGTEXT is JSON no more.
@@ -230,28 +240,24 @@ def compare_table(context: AutogenContext, changes: ops.ModifyTableOps, *args: A
         old, new = ({} if t is None else items(migration, t) for t in (there, wanted))
         for key in sorted(changed):
             if key[0] == "computed" and key[1] in there.columns and key[1] in wanted.columns:
-                kept = [old[same] for same in sorted(old.keys() & new.keys() - changed)]
-                users = dependents(migration, key[1], there, kept)
-                changes.ops += users
-                changes.ops += again(there.columns[key[1]], wanted.columns[key[1]])
-                changes.ops += [op.reverse() for op in users]
+                kept = [old[other] for other in sorted(old.keys() & new.keys() - changed)]
+                copied = migration.dialect.name == "sqlite"  # the table, and they with it
+                users = [] if copied else dependents(migration, key[1], there, kept)
+                anew = again(there.columns[key[1]], wanted.columns[key[1]])
+                changes.ops += [*users, *anew, *(op.reverse() for op in users)]
             changes.ops += [dropped(old[key], there)] if key in old else []
             changes.ops += [dropped(new[key], wanted).reverse()] if key in new else []
     return Result.CONTINUE
 
 
-def dependents(context: MigrationContext, column: str, table: sa.Table, items: Any) -> list[Any]:
+def dependents(context: MigrationContext, column: str, table: sa.Table, kept: Any) -> list[Any]:
     """Return what drops these CHECKs and indexes, and unique constraints, that name a column."""
-    if context.dialect.name == "sqlite":  # which copies the table, and them
-        return []
     named = re.compile(rf"\b{re.escape(column)}\b")
-    texts = {item: spelled(context, item.sqltext) for item in items if hasattr(item, "sqltext")}
-    texts |= {item: str(CreateIndex(item)) for item in items if isinstance(item, sa.Index)}
-    drops = [dropped(item, table) for item, text in texts.items() if named.search(text)]
-    uniques = [x for x in table.constraints if isinstance(x, sa.UniqueConstraint)]
-    named_so = {unique.name: unique for unique in uniques if column in unique.columns}
-    beside = [named_so[name] for name in named_so.keys() - {item.name for item in texts}]
-    return drops + [ops.DropConstraintOp.from_constraint(unique) for unique in beside]
+    drops = [dropped(item, table) for item in kept if named.search(item_text(context, item))]
+    uniques = (item for item in table.constraints if isinstance(item, sa.UniqueConstraint))
+    others: Any = {unique.name: unique for unique in uniques if column in unique.columns}
+    names = sorted(others.keys() - {item.name for item in kept})
+    return drops + [ops.DropConstraintOp.from_constraint(others[name]) for name in names]
 
 
 def again(old: sa.Column[Any], new: sa.Column[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
-from alembic_support.autogenerate.compare import COLON, MARIADB, again, native, plain
+from alembic_support.autogenerate.compare import MARIADB, again, escaped, native, plain
 
 Ops = list[Any]
 ENUMS = """
@@ -40,7 +40,7 @@ DEPENDENT = """
     JOIN pg_type t ON atttypid IN (t.oid, typarray) AND typtype = 'e'
     LEFT JOIN pg_constraint k ON k.oid = objid AND contype = 'c'
     LEFT JOIN pg_index i ON indexrelid = objid AND (indpred IS NOT NULL OR indexprs IS NOT NULL)
-    WHERE refclassid = 'pg_class'::regclass AND (i, k) IS DISTINCT FROM (NULL, NULL)"""
+    WHERE refclassid = 'pg_class'::regclass AND coalesce(k.oid, indexrelid) IS NOT NULL"""
 LOST = re.compile(
     r"\bAUTOINCREMENT\b|\bCOLLATE\b|\bSTRICT\s*$|\bWITHOUT ROWID\b"
     r"|(?<!CONSTRAINT)\s(?!CONSTRAINT)(?:\S+|\([\d, ]+\))\s+CHECK\b.*",  # one without a name
@@ -69,8 +69,8 @@ def render_written(_context: AutogenContext, op: Written) -> list[str]:
 
 def sql(statements: Sequence[str], undo: Sequence[str]) -> Written:
     """Return SQL and what undoes it."""
-    both = ([COLON.sub(r"\\:", text) for text in steps] for steps in (statements, undo))
-    return Written(*([f"op.execute({text!r})" for text in steps] for steps in both))
+    both = ([f"op.execute({escaped(text)!r})" for text in steps] for steps in (statements, undo))
+    return Written(*both)
 
 
 @renderers.dispatch_for(ops.AlterColumnOp, replace=True)
@@ -81,8 +81,8 @@ def render_alter_column(context: AutogenContext, op: ops.AlterColumnOp) -> list[
         restate(op)
     first, more, default = [], "", op.existing_server_default
     column = ops.AlterColumnOp(op.table_name, op.column_name, schema=op.schema)
-    changed = op.modify_server_default
-    if default and changed is not False and {sa.Identity} & {type(changed), type(default)}:
+    identity = any(isinstance(x, sa.Identity) for x in (op.modify_server_default, default))
+    if identity and default and op.modify_server_default is not False:
         column.existing_server_default = default
         more = f", {alter_column(context, column).splitlines()[1].strip(' ),')})"
     if dialect.name == "postgresql" and (using := converted(dialect, op)):
@@ -239,8 +239,8 @@ def linked(context: MigrationContext, op: ops.ModifyTableOps) -> Ops:
         return op.ops
     names: list[Any] = [getattr(change, "constraint_name", None) for change in op.ops]
     dropped: list[Any] = [c.to_index() for c in op.ops if isinstance(c, ops.DropIndexOp)]
-    uniques = [c for c in op.ops if getattr(c, "constraint_type", None) == "unique"]
-    dropped += [c.to_constraint() for c in uniques if isinstance(c, ops.DropConstraintOp)]
+    gone = [c for c in op.ops if isinstance(c, ops.DropConstraintOp)]
+    dropped += [c.to_constraint() for c in gone if c.constraint_type == "unique"]
     first = {name for index in dropped for name in index.columns.keys()[:1]}
     used = [k for k in wanted.foreign_key_constraints if k.column_keys[0] in first]
     drops = [ops.DropConstraintOp.from_constraint(key) for key in used if key.name not in names]
