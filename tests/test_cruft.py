@@ -106,7 +106,7 @@ def test_create_sets_up_and_an_update_does_not(
     said = run([*CRUFT, "update", "--skip-apply-ask"], project, **path)
     said += run([*CRUFT, "diff"], project, **path)
     assert "uv" not in said
-    assert calls.read_text("utf-8").count("called") == 3  # install; migrate, and what is beside
+    assert calls.read_text("utf-8").count("called") == 3
     assert "NEW=1" in (project / ".env.example").read_text("utf-8")
     assert (project / ".env").read_bytes() == secret
 

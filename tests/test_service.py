@@ -24,6 +24,12 @@ class Thing(db.Model):
 """
 
 
+def as_user(service: Service, name: str) -> Service:
+    """Return the service with another user of its database, whom a test makes with password x."""
+    url = sa.make_url(service.url).set(username=name, password="x")  # noqa: S106 (made here)
+    return replace(service, url=url.render_as_string(hide_password=False))
+
+
 def test_its_own_checks_pass(service: Service) -> None:
     service.run("pytest", "-q")
 
@@ -110,9 +116,8 @@ def test_autogenerate_for_a_user_who_may_not_create_a_database(service: Service)
     with service.engine().begin() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
         connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
-    url = sa.make_url(service.url).set(username=role, password="x")  # noqa: S106 (made here)
-    poor = replace(service, url=url.render_as_string(False))
 
+    poor = as_user(service, role)
     out = poor.run("alembic", "revision", "--autogenerate", "-m", "Added some table")
 
     with service.engine().begin() as connection:
@@ -125,12 +130,12 @@ def test_autogenerate_for_a_user_who_may_not_create_a_database(service: Service)
 
 @pytest.mark.parametrize("service", ["mariadb"], indirect=True)
 def test_the_grant_that_is_named_is_enough(service: Service) -> None:
-    url = sa.make_url(service.url)
-    user = f"u{(url.database or '')[-12:]}"
-    poor = replace(service, url=url.set(username=user, password="x").render_as_string(False))  # noqa: S106 (made here)
+    name = sa.make_url(service.url).database or ""
+    user = f"u{name[-12:]}"
+    poor = as_user(service, user)
     with service.engine().begin() as connection:
         connection.exec_driver_sql(f"CREATE USER {user} IDENTIFIED BY 'x'")
-        connection.exec_driver_sql(f"GRANT ALL ON {url.database}.* TO {user}")
+        connection.exec_driver_sql(f"GRANT ALL ON {name}.* TO {user}")
         try:
             refused = poor.run("pytest", "-q", fails=True)
             named = refused.rpartition("MariaDB: ")[2].partition(")")[0].replace("%", "%%")

@@ -40,9 +40,9 @@ def fill(url: str) -> None:
 
 def gunicorn(project: Path, app: str) -> list[str]:
     """Return the command of the Dockerfile, for another application."""
-    text = (project / "Dockerfile").read_text("utf-8")
-    name, _, *options = json.loads(re.findall(r"^CMD (\[.*\])$", text, re.MULTILINE)[-1])
-    memory = "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else ""  # noqa: S108
+    found = re.findall(r"^CMD (\[.*\])$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    name, _, *options = json.loads(found[-1])
+    memory = "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else ""  # noqa: S108 (the image's)
     kept = [word for word in options if "bind" not in word and "worker-tmp" not in word]
     return [name, app, "--bind=127.0.0.1:PORT", *filter(None, [memory]), workers(project), *kept]
 
