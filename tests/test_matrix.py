@@ -5,6 +5,7 @@ tests/matrix/cases.py lists the changes, tests/matrix/worker.py says what each h
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
         for path in (copy / "migrations" / "versions").glob("*.py"):
             path.unlink()
         ini = (copy / "alembic.ini").read_text("utf-8")
-        (copy / "alembic.ini").write_text(ini.replace("hooks = draw, ", "hooks = "), "utf-8")
+        (copy / "alembic.ini").write_text(ini.replace("hooks = draw, prove, ", "hooks = "), "utf-8")
         return copy
 
     return project
@@ -214,3 +215,85 @@ def test_no_models(project: Callable[[str], Path], run: Callable[..., str]) -> N
     command = [*alembic, "revision", "--autogenerate", "-m", "Gone"]
     assert "No model was found" in run(command, copy, 255, DATABASE_URL=url)
     assert len(list((copy / "migrations" / "versions").glob("*.py"))) == 1
+
+
+OURS = {"named_by_a_variable", "made_by_sql", "renamed"}
+MAKE_OURS = """
+    name = "named_by_a_variable"
+    op.create_table(name, sa.Column("id", sa.Integer(), primary_key=True))
+    op.execute("CREATE TABLE made_by_sql (id INTEGER PRIMARY KEY)")
+    op.execute("CREATE TABLE before_its_rename (id INTEGER PRIMARY KEY)")
+    op.rename_table("before_its_rename", "renamed")
+
+
+def downgrade() -> None:
+    for name in ("renamed", "made_by_sql", "named_by_a_variable"):
+        op.drop_table(name)
+"""
+
+
+def make_ours(revision: Path) -> None:
+    """Have a revision make tables in ways that no reading of its source would find."""
+    text = revision.read_text("utf-8")
+    revision.write_text(text.replace("\n\ndef downgrade() -> None:\n", MAKE_OURS, 1), "utf-8")
+
+
+@pytest.mark.parametrize("database", "SPM")
+def test_own_tables(database: str, project: Callable[[str], Path], run: Callable[..., str]) -> None:
+    """Tables that a revision makes are ours, however it makes them; all others are left alone."""
+    copy = project("own")
+    url = make_databases(database) or f"sqlite:///{copy / 'own.db'}"
+
+    def alembic(*args: str, status: int = 0) -> str:
+        return run(["alembic", "-c", copy / "alembic.ini", *args], copy, status, DATABASE_URL=url)
+
+    write_models(copy, thing())
+    alembic("revision", "--autogenerate", "-m", "Thing")
+    (first,) = (copy / "migrations" / "versions").glob("*.py")
+    make_ours(first)
+    alembic("upgrade", "head")
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE somebody_elses (id INTEGER PRIMARY KEY)")
+    said = alembic("check", status=255)
+    assert all(name in said for name in OURS)
+    assert "somebody_elses" not in said
+    alembic("revision", "--autogenerate", "-m", "Drop them")
+    (second,) = {*(copy / "migrations" / "versions").glob("*.py")} - {first}
+    upgrade, _, downgrade = second.read_text("utf-8").partition("def downgrade")
+    assert set(re.findall(r'drop_table\("(\w+)"\)', upgrade)) == OURS
+    assert set(re.findall(r'create_table\(\s*"(\w+)"', downgrade)) == OURS
+    for step in (["upgrade", "head"], ["check"], ["downgrade", "-1"], ["upgrade", "head"]):
+        alembic(*step)
+    assert sa.inspect(engine).has_table("somebody_elses")
+
+
+def test_tables_are_someone_elses_where_nothing_can_be_built(
+    project: Callable[[str], Path], run: Callable[..., str]
+) -> None:
+    """A user who may create no database is told so, and only tables of models are compared."""
+    copy = project("poor")
+    url = sa.make_url(make_databases("P"))
+    poor = f"poor_{os.getpid()}"
+
+    def alembic(*args: str, status: int = 0, user: str = "postgres") -> str:
+        address = url.set(username=user).render_as_string(hide_password=False)
+        command = ["alembic", "-c", copy / "alembic.ini", *args]
+        return run(command, copy, status, DATABASE_URL=address)
+
+    write_models(copy, thing())
+    alembic("revision", "--autogenerate", "-m", "Thing")
+    (first,) = (copy / "migrations" / "versions").glob("*.py")
+    make_ours(first)
+    alembic("upgrade", "head")
+    sql("P", f"DROP ROLE IF EXISTS {poor}", f"CREATE ROLE {poor} LOGIN")
+    try:
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {poor}")
+        said = alembic("check", user=poor)
+    finally:
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            connection.exec_driver_sql(f"DROP OWNED BY {poor}")
+        sql("P", f"DROP ROLE {poor}")
+    assert "taken for someone else's" in said
+    assert "No new upgrade operations" in said

@@ -1133,11 +1133,14 @@ REBUILT = [
     ),
     Case(
         "table with an unnamed CHECK altered",
-        THING,
-        'table("odd", Column("n", BigInteger))\n' + THING,
+        'table("odd", Column("n", Integer))',
+        'table("odd", Column("n", BigInteger))',
         on="S",
         said="CHECK",
-        by_hand=("CREATE TABLE odd (id INTEGER NOT NULL PRIMARY KEY, n INTEGER CHECK (n > 0))",),
+        by_hand=(
+            "DROP TABLE odd",
+            "CREATE TABLE odd (id INTEGER NOT NULL PRIMARY KEY, n INTEGER CHECK (n > 0))",
+        ),
     ),
 ]
 
@@ -1307,8 +1310,438 @@ DEPENDENT = [
     ),
 ]
 
+ID = 'Table("thing", db.metadata, Column("id", {}), Column("name", String(20)))'
+MOOD_VARIANT = 'String(10).with_variant(postgresql.ENUM({}, name="mood"), "postgresql")'
+SAD_OR_OK = MOOD_VARIANT.format('"sad", "ok"')
+SAD_OK_OR_UP = MOOD_VARIANT.format('"sad", "ok", "up"')
+TEAM = 'table("team", Column("captain_id", ForeignKey("user.id")))\n'
+USER = 'table("user", Column("team_id", ForeignKey("team.id")))\n'
+PROFILE = (
+    'Table("profile", db.metadata, Column("id", ForeignKey("user.id"), primary_key=True),'
+    ' Column("name", String(20)))\n'
+)
+VISIT = (
+    'Table("visit", db.metadata, Column("day", Date, primary_key=True), Column("page", Integer,'
+    ' primary_key=True, autoincrement=False), Column("name", String(20), nullable=False))\n'
+)
+VISIT_BY_NAME = VISIT.replace("nullable=False", "primary_key=True")
+VISIT_BY_PAGE = (
+    'Table("visit", db.metadata, Column("day", Date), Column("page", Integer,'
+    ' primary_key=True, autoincrement=False), Column("name", String(20)))\n'
+)
+VISIT_IN_ORDER = VISIT.replace(", primary_key=True", ", nullable=False").replace(
+    "nullable=False))\n", 'nullable=False), PrimaryKeyConstraint("page", "day"))\n'
+)
+SITE = 'Column("site", Integer, primary_key=True, server_default="0", autoincrement=False)'
+VISIT_BY_SITE = VISIT.replace('Column("name"', SITE + ', Column("name"')
+VISIT_ROWS = (
+    "INSERT INTO visit (day, page, name) VALUES ('2026-01-02', 1, 'a'), ('2026-01-02', 2, 'b')",
+)
+NUMBERED = ID.format("Integer, primary_key=True")
+NUMBERED_BY_NAME = NUMBERED.replace("String(20)", "String(20), primary_key=True")
+KEYED = 'Column("the_m", Integer, Computed("the_n * {}", persisted=True), key="m")'
+KEYED_DEFAULT = 'Column("the_m", Integer, server_default="{}", key="m")'
+KEYED_CHILD = (
+    '\ntable("child", Column("parent_id", ForeignKey("parent.id"), key="parent"),'
+    ' Column("name", String(9))'
+)
+ENDS = (
+    'Table("parent", db.metadata, Column("id", Integer, primary_key=True),'
+    ' Column("name", String(20)))\n'
+    'table("child", Column("parent_id", Integer, ForeignKey("parent.id")))'
+)
+BIG_ENDS = (
+    'Table("parent", db.metadata, Column("id", BigInteger, primary_key=True),'
+    ' Column("name", String(20)))\n'
+    'table("child", Column("parent_id", BigInteger, ForeignKey("parent.id")))'
+)
+CODES = (
+    'Table("parent", db.metadata, Column("code", String({}), primary_key=True))\n'
+    'table("child", Column("code", String({}), ForeignKey("parent.code")))'
+)
+ITSELF = (
+    'Table("node", db.metadata, Column("id", {0}, primary_key=True),'
+    ' Column("up", {0}, ForeignKey("node.id")))'
+)
+DOUBLE = 'Column("double", BigInteger, Computed("n * 2", persisted=True))'
+FIELD = [
+    Case(
+        "primary key to big integer",
+        ID.format("Integer, primary_key=True"),
+        ID.format("BigInteger, primary_key=True"),
+        THING_ROWS,
+    ),
+    Case(
+        "primary key to small integer",
+        ID.format("BigInteger, primary_key=True"),
+        ID.format("SmallInteger, primary_key=True"),
+        THING_ROWS,
+    ),
+    Case(
+        "primary key, only a comment",
+        ID.format("Integer, primary_key=True"),
+        ID.format('Integer, primary_key=True, comment="its number"'),
+        THING_ROWS,
+        "PM",
+    ),
+    Case(
+        "primary key, comment and type",
+        ID.format('Integer, primary_key=True, comment="one"'),
+        ID.format('BigInteger, primary_key=True, comment="two"'),
+        THING_ROWS,
+        "PM",
+    ),
+    Case(
+        "primary key without numbering, to big integer",
+        ID.format("Integer, primary_key=True, autoincrement=False"),
+        ID.format("BigInteger, primary_key=True, autoincrement=False"),
+        THING_ROWS,
+    ),
+    Case(
+        "primary key that numbers no more",
+        ID.format("Integer, primary_key=True"),
+        ID.format("Integer, primary_key=True, autoincrement=False"),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "primary key that begins to number",
+        ID.format("Integer, primary_key=True, autoincrement=False"),
+        ID.format("Integer, primary_key=True"),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "primary key from a sequence to an identity",
+        ID.format("Integer, primary_key=True"),
+        ID.format("Integer, Identity(), primary_key=True"),
+        on="P",
+    ),
+    Case(
+        "primary key of two columns, one numbered, a comment",
+        'Table("thing", db.metadata, Column("id", Integer, primary_key=True, autoincrement=True),'
+        ' Column("n", Integer, primary_key=True))',
+        'Table("thing", db.metadata, Column("id", Integer, primary_key=True, autoincrement=True,'
+        ' comment="c"), Column("n", BigInteger, primary_key=True))',
+        on="PM",
+    ),
+    Case(
+        "computed expression changed, without a warning",
+        thing('Column("n", Integer)', 'Column("m", Integer, Computed("n + 2", persisted=True))'),
+        thing('Column("n", Integer)', 'Column("m", Integer, Computed("n + 3", persisted=True))'),
+        ("INSERT INTO thing (id, n) VALUES (1, 5)",),
+        derived=True,
+    ),
+    Case(
+        "enum that is a variant added",
+        THING,
+        thing(f'Column("mood", {SAD_OR_OK})'),
+        THING_ROWS,
+        "SP",  # MariaDB's create_all() fails; its revisions work
+    ),
+    Case(
+        "enum that is a variant, value added",
+        thing(f'Column("mood", {SAD_OR_OK})'),
+        thing(f'Column("mood", {SAD_OK_OR_UP})'),
+        THING_ROWS,
+        "SP",  # MariaDB's create_all() fails; its revisions work
+    ),
+    Case(
+        "enum of a decorator added",
+        THING,
+        thing('Column("mood", Mood)'),
+        THING_ROWS,
+    ),
+    Case("a table that depends on a circle added", KEEP, KEEP + TEAM + USER + PROFILE),
+    Case("a table that depends on a circle dropped", KEEP + TEAM + USER + PROFILE, KEEP),
+    Case(
+        "a circle with a key that is a foreign key added",
+        KEEP,
+        KEEP + 'Table("a_user", db.metadata, Column("id", ForeignKey("z_profile.id"),'
+        ' primary_key=True))\ntable("z_profile", Column("user_id", ForeignKey("a_user.id")))',
+    ),
+    Case(
+        "a circle of three and a table before it added",
+        KEEP,
+        KEEP + 'table("z_first")\ntable("a", Column("b_id", ForeignKey("b.id")))\n'
+        'table("b", Column("c_id", ForeignKey("c.id")), Column("z", ForeignKey("z_first.id")))\n'
+        'table("c", Column("a_id", ForeignKey("a.id")))',
+    ),
+    Case(
+        "type that depends on the database added", THING, thing('Column("key", GUID)'), THING_ROWS
+    ),
+    Case(
+        "type that depends on the database, table altered",
+        thing('Column("key", GUID)'),
+        thing(
+            'Column("key", GUID, unique=True)',
+            'Column("data", Json, nullable=False,'
+            """ server_default='{}')""",
+        ),
+        THING_ROWS,
+    ),
+    Case(
+        "types that are subclasses added, then altered",
+        thing('Column("a", Word(20))', 'Column("b", Words)'),
+        thing('Column("a", Word(40), server_default="x")', 'Column("b", Words, nullable=False)'),
+        ("INSERT INTO thing (id, a, b) VALUES (1, 'a', 'b')",),
+    ),
+    Case(
+        "own type with fixed arguments added",
+        THING,
+        thing('Column("cents", Cents, server_default="0")'),
+        THING_ROWS,
+    ),
+    *(
+        Case(
+            f"string to {type_.lower()}, with values",
+            thing('Column("at", String(40))'),
+            thing(f'Column("at", {type_})'),
+            (f"INSERT INTO thing (id, at) VALUES (1, '{value}')",),  # noqa: S608 (from here)
+        )
+        for type_, value in (
+            ("DateTime", "2026-01-02 12:34:56"),
+            ("Date", "2026-01-02"),
+            ("Time", "12:34:56"),
+        )
+    ),
+    Case("a column joins the primary key", VISIT, VISIT_BY_NAME, VISIT_ROWS),
+    Case("a column leaves the primary key", VISIT_BY_NAME, VISIT, VISIT_ROWS),
+    Case("another column is the primary key", VISIT_BY_NAME, VISIT_BY_PAGE, VISIT_ROWS),
+    Case("a new column joins the primary key", VISIT, VISIT_BY_SITE, VISIT_ROWS),
+    Case("the primary key's columns in another order", VISIT, VISIT_IN_ORDER, VISIT_ROWS),
+    Case("a column joins a key that numbers rows", NUMBERED, NUMBERED_BY_NAME, THING_ROWS),
+    Case(
+        "a key numbers rows once a column has left it",
+        NUMBERED_BY_NAME,
+        NUMBERED.replace("String(20)", "String(20), nullable=False"),
+        THING_ROWS,
+    ),
+    *(
+        Case(
+            f"{name} of columns whose key is not their name",
+            thing('Column("the_n", Integer, key="n")', *before),
+            thing('Column("the_n", Integer, key="n")', *after),
+            ("INSERT INTO thing (id, the_n) VALUES (1, 5)",),
+            derived=True,
+        )
+        for name, before, after in (
+            ("a computed column", (KEYED.format(2),), (KEYED.format(3),)),
+            ("a default", (KEYED_DEFAULT.format(2),), (KEYED_DEFAULT.format(3),)),
+            ("an index", (), ('Index("ix_n", "n")',)),
+            ("a unique constraint", (), ('UniqueConstraint("n")',)),
+            ("a CHECK", (), ('CheckConstraint("the_n > 0", name="n")',)),
+        )
+    ),
+    Case(
+        "unique constraint dropped that begins with a foreign key, whose key is not its name",
+        PARENT + KEYED_CHILD + ', UniqueConstraint("parent", "name"))',
+        PARENT + KEYED_CHILD + ")",
+        CHILD_ROWS,
+    ),
+    Case(
+        "a CHECK for another database",
+        THING,
+        thing('CheckConstraint("name <> TO_CHAR(1)", name="c").ddl_if(dialect="oracle")'),
+        THING_ROWS,
+    ),
+    Case(
+        "a new table with a CHECK for another database",
+        KEEP,
+        KEEP + thing('CheckConstraint("name <> TO_CHAR(1)", name="c").ddl_if(dialect="oracle")'),
+    ),
+    Case(
+        "a view",
+        THING,
+        THING + '\nCreateView(select(db.metadata.tables["thing"]), "things", metadata=db.metadata)',
+        said="things",
+    ),
+    Case(
+        "two columns renamed",
+        thing('Column("author", String(40))', 'Column("pages", Integer)'),
+        thing('Column("length", Integer)', 'Column("writer", String(40))'),
+        said="thing.pages is dropped with all that it holds, and thing.length is added",
+    ),
+    Case(
+        "three columns renamed, two of a type",
+        thing('Column("b", String(40))', 'Column("a", String(40))', 'Column("n", Integer)'),
+        thing('Column("m", Integer)', 'Column("y", String(40))', 'Column("x", String(40))'),
+        said="thing.b is dropped with all that it holds, and thing.y is added",
+    ),
+    Case("both ends of a foreign key to big integer", ENDS, BIG_ENDS, CHILD_ROWS),
+    Case("both ends of a foreign key to integer", BIG_ENDS, ENDS, CHILD_ROWS),
+    Case(
+        "a longer key under a foreign key",
+        CODES.format(10, 10),
+        CODES.format(20, 20),
+        (
+            "INSERT INTO parent (code) VALUES ('a')",
+            "INSERT INTO child (id, code) VALUES (1, 'a')",
+        ),
+    ),
+    Case(
+        "both ends of a foreign key to itself to big integer",
+        ITSELF.format("Integer"),
+        ITSELF.format("BigInteger"),
+        ("INSERT INTO node (id) VALUES (1)", "INSERT INTO node (id, up) VALUES (2, 1)"),
+    ),
+    Case(
+        "both ends of a foreign key to big integer, and its index dropped",
+        ENDS.replace('parent.id")', 'parent.id"), index=True'),
+        BIG_ENDS,
+        CHILD_ROWS,
+    ),
+    Case(
+        "type changed under a computed column",
+        thing('Column("n", Integer)', DOUBLE),
+        thing('Column("n", BigInteger)', DOUBLE),
+        ("INSERT INTO thing (id, n) VALUES (1, 5)",),
+    ),
+    Case(
+        "type changed under a computed column with an index",
+        thing('Column("n", Integer)', DOUBLE, 'Index("ix_double", "double")'),
+        thing('Column("n", BigInteger)', DOUBLE, 'Index("ix_double", "double")'),
+        ("INSERT INTO thing (id, n) VALUES (1, 5)",),
+    ),
+    Case(
+        "type changed under a computed column that changes, too",
+        thing('Column("n", Integer)', DOUBLE),
+        thing('Column("n", BigInteger)', DOUBLE.replace("* 2", "* 3")),
+        ("INSERT INTO thing (id, n) VALUES (1, 5)",),
+        derived=True,
+    ),
+    Case(
+        "computed column dropped with what it is computed from",
+        thing('Column("n", Integer)', DOUBLE),
+        THING,
+        ("INSERT INTO thing (id, name, n) VALUES (1, 'a', 5)",),
+    ),
+    Case(
+        "computed column added with what it is computed from",
+        THING,
+        thing(DOUBLE, 'Column("n", Integer)'),
+        THING_ROWS,
+    ),
+    Case(
+        "collation changed",
+        'table("thing", Column("name", String(20, collation="NOCASE")))',
+        'table("thing", Column("name", String(20, collation="RTRIM")))',
+        THING_ROWS,
+        "S",
+        said="COLLATE",  # that of the table as it was
+    ),
+    Case(
+        "collation of MariaDB changed",
+        'table("thing", Column("name", String(20, collation="utf8mb4_bin")))',
+        'table("thing", Column("name", String(20, collation="utf8mb4_unicode_ci")))',
+        THING_ROWS,
+        "M",
+    ),
+    Case(
+        "collation of PostgreSQL changed",
+        THING,
+        'table("thing", Column("name", String(20, collation="C")))',
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "unique constraint made deferrable",
+        thing('UniqueConstraint("name", name="u")'),
+        thing('UniqueConstraint("name", name="u", deferrable=True, initially="DEFERRED")'),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "interval with a precision added",
+        THING,
+        thing('Column("i", Interval(second_precision=3))'),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "unique constraint on the primary key",
+        THING,
+        thing('Column("n", Integer)', 'UniqueConstraint("id")'),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "nullable primary key",
+        KEEP,
+        KEEP + 'Table("t", db.metadata, Column("id", Integer, primary_key=True, nullable=True))',
+        on="PM",
+    ),
+    Case(
+        "comment with an emoji",
+        THING,
+        thing('Column("n", Integer, comment="one 🙂 two")'),
+        THING_ROWS,
+        "PM",
+    ),
+    Case(
+        "column under a view dropped",
+        thing('Column("n", Integer)'),
+        THING,
+        said="the view numbers",
+        by_hand=("CREATE VIEW numbers AS SELECT t.n AS number FROM thing AS t",),
+        on="PM",
+    ),
+    Case(
+        "type changed under a view",
+        thing('Column("n", Integer)'),
+        thing('Column("n", BigInteger)'),
+        said="the view numbers",
+        by_hand=("CREATE VIEW numbers AS SELECT t.n AS number FROM thing AS t",),
+        on="P",
+    ),
+    Case(
+        "another column than that of a view dropped",
+        thing('Column("n", Integer)', 'Column("m", Integer)'),
+        thing('Column("n", Integer)'),
+        by_hand=("CREATE VIEW numbers AS SELECT t.n AS number FROM thing AS t",),
+        on="PM",
+    ),
+    Case(
+        "label of an enum renamed",
+        mood('"sad", "ok", "up"'),
+        mood('"sad", "fine", "up"'),
+        ("INSERT INTO thing (id, mood) VALUES (1, 'ok')",),
+        "PM",
+        said="fine",
+    ),
+    Case(
+        "primary key with a sequence of its own added",
+        KEEP,
+        KEEP + 'Table("t", db.metadata, Column("id", Integer, Sequence("numbers", start=5),'
+        " primary_key=True))",
+        on="SP",
+    ),
+    Case(
+        "default that is a sequence added",
+        THING,
+        thing(
+            'Column("n", Integer, server_default=Sequence("numbers", metadata=db.metadata)'
+            ".next_value())"
+        ),
+        THING_ROWS,
+        on="P",
+        derived=True,
+    ),
+]
+
 # What autogenerate gets wrong, by database and case, and why that is accepted: none at present.
 # A cell that is listed here and begins to work fails its test, and so does one too many.
 GIVEN_UP: dict[tuple[str, str], str] = {}
 
-CASES = [*TABLES, *COLUMNS, *INDEXES, *CONSTRAINTS, *ENUMS, *TYPES, *NAMES, *REBUILT, *DEPENDENT]
+CASES = [
+    *TABLES,
+    *COLUMNS,
+    *INDEXES,
+    *CONSTRAINTS,
+    *ENUMS,
+    *TYPES,
+    *NAMES,
+    *REBUILT,
+    *DEPENDENT,
+    *FIELD,
+]

@@ -35,13 +35,15 @@ POSTGRESQL = {
                s.seqstart, s.seqincrement
         FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid""",
 }
+# Those of Alembic and of the migrator.
+OWN_TABLES = re.compile("alembic_(version|log)")
 OURS = "c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
 
 
 def describe(connection: sa.Connection) -> set[tuple[str, ...]]:
     """Return everything in a database as lines; the order of columns does not count."""
     found = {"sqlite": sqlite, "postgresql": postgresql}.get(connection.dialect.name, mariadb)
-    return {line for line in found(connection) if "alembic_version" not in " ".join(line)}
+    return {line for line in found(connection) if not OWN_TABLES.search(" ".join(line))}
 
 
 def postgresql(connection: sa.Connection) -> set[tuple[str, ...]]:
@@ -96,6 +98,8 @@ def rows(connection: sa.Connection) -> dict[str, list[dict[str, Any]]]:
     found = {}
     quote = connection.dialect.identifier_preparer.quote
     for schema, name in names:
+        if OWN_TABLES.match(name):
+            continue
         source = f"{schema}.{quote(name)}" if schema else quote(name)
         result = connection.exec_driver_sql(f"SELECT * FROM {source}").mappings()  # noqa: S608 (its own name)
         values = [{key: plain(value) for key, value in row.items()} for row in result]

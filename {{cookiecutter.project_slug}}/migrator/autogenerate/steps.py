@@ -1,0 +1,88 @@
+"""Operations of a revision that Alembic does not have."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic.operations import ops
+from sqlalchemy.sql.elements import conv
+
+
+class SQL(ops.MigrateOperation):
+    """Statements, and those that undo them.
+
+    `phase` says when they run, see arrange.py; `question` is what a person has to decide first.
+    """
+
+    def __init__(
+        self, statements: Sequence[str], undo: Sequence[str], phase: int, question: str = ""
+    ) -> None:
+        self.statements = list(statements)
+        self.undo = list(undo)
+        self.phase = phase
+        self.question = question
+
+    def reverse(self) -> "SQL":
+        return SQL(self.undo, self.statements, self.phase)
+
+    def to_diff_tuple(self) -> tuple[str, ...]:
+        return ("execute", *self.statements)
+
+
+class Comment(ops.MigrateOperation):
+    """Lines for whoever reads the revision; `alone` where nothing but comments is in it."""
+
+    def __init__(self, lines: Sequence[str], alone: bool = False) -> None:
+        self.lines = [f"# {line}" for line in lines]
+        self.alone = alone
+
+    def reverse(self) -> "Comment":
+        return Comment([])
+
+    def to_diff_tuple(self) -> tuple[str, ...]:
+        return ("comment", *self.lines)
+
+
+class AlterColumn(ops.AlterColumnOp):
+    """A change of a column, with arguments that Alembic takes but does not write.
+
+    `written` are names of arguments and their source, such as `"'n::integer'"`.
+    """
+
+    def __init__(self, op: ops.AlterColumnOp, written: dict[str, str]) -> None:
+        super().__init__(
+            op.table_name,
+            op.column_name,
+            schema=op.schema,
+            existing_type=op.existing_type,
+            existing_server_default=op.existing_server_default,
+            existing_nullable=op.existing_nullable,
+            existing_comment=op.existing_comment,
+            modify_nullable=op.modify_nullable,
+            modify_comment=op.modify_comment,
+            modify_server_default=op.modify_server_default,
+            modify_name=op.modify_name,
+            modify_type=op.modify_type,
+            **op.kw,
+        )
+        self.written = written
+
+
+class PrimaryKey(ops.MigrateOperation):
+    """The primary key of a table is dropped, or made; `fallback` is a name for one without."""
+
+    def __init__(
+        self, table: sa.Table, name: object, fallback: object, columns: list[str], drops: bool
+    ) -> None:
+        self.table = table
+        self.table_name, self.schema = table.name, table.schema
+        self.name = conv(str(name)) if name else None
+        self.fallback = conv(str(fallback)) if fallback else None
+        self.columns = columns
+        self.drops = drops
+
+    def reverse(self) -> "PrimaryKey":
+        return PrimaryKey(self.table, self.name, self.fallback, self.columns, not self.drops)
+
+    def to_diff_tuple(self) -> tuple[object, ...]:
+        what = "remove_primary_key" if self.drops else "add_primary_key"
+        return (what, self.schema, self.table_name, self.columns)
