@@ -44,6 +44,7 @@ class Fault:
 
 TRACE, LOSS = "every_downgrade_undoes", "no_row_is_lost"
 SQL, LOCK, ALONE = "read_as_sql", "stops_the_service", "stands_alone"
+ROWS = "there_were_rows_to_lose"
 TABLE = 'op.create_table("thing", sa.Column("id", sa.Integer, primary_key=True))'
 MORE = f"""op.execute("CREATE SCHEMA IF NOT EXISTS more")
 {TABLE[:-1]}, sa.Column("note_id", sa.Integer, sa.ForeignKey("note.id")), schema="more")"""
@@ -74,7 +75,7 @@ FAULTS = {
         TRACE,
         (
             *("thing columns", "note columns {'name': 'size'", "ix_note_body", "with_title"),
-            *("is left", "downgrade() is to be the opposite of upgrade()"),
+            *("is left", "downgrade() has to undo all that upgrade() does"),
         ),
     ),
     "a table of another schema": Fault(
@@ -156,7 +157,11 @@ FAULTS = {
         "from app.notes.models import Note\nsa.MetaData().create_all(op.get_bind())",
         "pass",
         ALONE,
-        ("from app.notes.models import Note", "MetaData().create_all", "write out what it is"),
+        (
+            "from app.notes.models import Note",
+            "MetaData().create_all",
+            "copy what the revision needs",
+        ),
     ),
     "online only": Fault(
         'op.get_bind().execute(sa.text("SELECT 1")).scalar_one()',
@@ -191,6 +196,31 @@ FAULTS = {
         ("COLUMN size", "# allow adding-required-field: <reason>"),
     ),
 }
+FAULTS["no row can be made up"] = Fault(
+    """op.create_table(
+    "thing",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.CheckConstraint("size < 0", name="size"),
+)""",
+    'op.drop_table("thing")',
+    ROWS,
+    ("none could be made up (", "# allow no rows in thing: <reason>"),
+)
+FAULTS["no value of this type is known"] = Fault(
+    'op.execute("CREATE TABLE thing (id integer PRIMARY KEY, box point)")',
+    'op.drop_table("thing")',
+    ROWS,
+    ("its type is not known", "# allow no values in thing.box: <reason>"),
+    ("postgresql",),
+)
+FAULTS["what fails with any row"] = Fault(
+    """if op.get_bind().execute(sa.text("SELECT id FROM note")).all():
+    raise ValueError("there are rows")""",
+    "pass",
+    TRACE,
+    ("upgrade() fails: there are rows", "judged_after", "# allow no made-up rows: <reason>"),
+)
 FAULTS["a lock, beside SQL that is not PostgreSQL's"] = Fault(
     """op.execute("ALTER TABLE note MODIFY body MEDIUMTEXT NOT NULL")
 op.get_bind().execute(sa.text("ALTER TABLE note DROP COLUMN body"))""",
@@ -272,6 +302,63 @@ def test_a_table_with_a_dot_in_its_name_is_green(service: Service) -> None:
 
     assert "1 failed" in out, out
     assert "models_and_migrations_agree" in out  # for it has no model
+
+
+WAIVED = (  # a fault of each kind, with the lines that its message prints
+    (
+        f"""# allow one-way: nobody goes back
+{TABLE}""",
+        'raise NotImplementedError("one way")',
+    ),
+    (
+        """# allow no made-up rows: it is for an empty table
+# allow online-only: it looks
+if op.get_bind().execute(sa.text("SELECT id FROM note")).all():
+    raise ValueError("there are rows")""",
+        "pass",
+    ),
+    (
+        """# allow no rows in code: they come from elsewhere
+# allow loss of code: it is new
+op.create_table(
+    "code",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.CheckConstraint("size < 0", name="size"),
+)""",
+        'op.drop_table("code")',
+    ),
+    ('# allow loss of note: they are old\nop.execute("DELETE FROM note")', "pass"),
+)
+
+
+def test_each_message_has_the_line_that_allows_it(service: Service) -> None:
+    """The last one shows that the tables have rows again, after a revision without any."""
+    down = FIRST
+    for number, (upgrade, downgrade) in enumerate(WAIVED):
+        plant(service, upgrade, downgrade, revision=f"waived{number}", down=down)
+        down = f"waived{number}"
+    service.run("flask", "db", "draw")
+
+    out = own_tests(service)
+    assert "1 failed" in out, out
+    assert "models_and_migrations_agree" in out  # for the tables have no models
+
+    last = service.folder / f"migrations/versions/{down}_x.py"
+    last.write_text(last.read_text("utf-8").replace("# allow", "# permit"), "utf-8")
+    assert "# allow loss of note: <reason>" in own_tests(service)
+
+
+def test_one_cause_is_told_once(service: Service) -> None:
+    """What is left keeps the revision from being applied again, and two drops need one line."""
+    plant(service, "\n".join((TABLE, batch('drop_column("body")', 'drop_column("created_at")'))))
+
+    out = own_tests(service)
+
+    assert "thing columns" in out
+    assert "fails:" not in out
+    assert out.count("# allow one-way: <reason>") == 1
+    assert out.count("# allow ban-drop-column: <reason>") == 1
 
 
 HONEST = (  # as a team writes them, with what each does on purpose
@@ -439,7 +526,7 @@ CHAINS: dict[str, tuple[dict[str, dict[str, Any]], tuple[str, ...]]] = {
     ),
     "a parent that is gone": (
         {"one": {"down": "gone"}},
-        ("one_x.py: ", "Revision gone referenced from gone -> one", "bring back what is gone"),
+        ("one_x.py: ", "Revision gone referenced from gone -> one", "bring deleted files back"),
     ),
     "a circle": (
         {"one": {"down": "two"}, "two": {"down": "one"}},
@@ -453,7 +540,7 @@ CHAINS: dict[str, tuple[dict[str, dict[str, Any]], tuple[str, ...]]] = {
 }
 
 BROKEN = {
-    "no revision": ("LIMIT = 3\n", "move what is no revision elsewhere"),
+    "no revision": ("LIMIT = 3\n", "move files that are no revisions elsewhere"),
     "no module of that name": ("import nowhere\n", "No module named 'nowhere'"),
     "no Python": ("revision = (\n", "was never closed"),
 }
