@@ -138,6 +138,29 @@ def test_a_busy_table_is_given_way(service: Service) -> None:
     assert rows(service, "SELECT note FROM applied LIMIT 1") == [(None,)]
 
 
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+def test_a_request_is_no_victim_of_a_deadlock(service: Service) -> None:
+    """The revision has one table and waits for another, whose reader waits for the first."""
+    first = 'op.create_table("one", sa.Column("id", sa.Integer))'
+    second = 'op.create_table("other", sa.Column("id", sa.Integer))'
+    both = """op.add_column("one", sa.Column("note", sa.Text))
+op.execute("SELECT pg_sleep(0.5)")
+op.add_column("other", sa.Column("note", sa.Text))"""
+    write_history(service, *COUNTED, (first, ""), (second, ""), (both, ""))
+    service.run("alembic", "upgrade", "r8")
+    with somebody(service, "SELECT id FROM other") as connection:
+        process = start(service, "-x", "lock_timeout=3", "upgrade", "head")
+        held = "SELECT count(*) FROM pg_locks WHERE relation = 'one'::regclass AND granted"
+        while not rows(service, held)[0][0]:
+            assert process.poll() is None
+        connection.execute(sa.text("SELECT id FROM one"))  # waits, and is not ended
+
+    assert process.wait(timeout=60) == 0
+    assert process.stdout
+    assert "trying again" in process.stdout.read()
+    process.stdout.close()
+
+
 @pytest.mark.parametrize("service", ["sqlite"], indirect=True)
 def test_a_revision_on_sqlite_is_whole_with_its_autocommit_block(service: Service) -> None:
     block = """
@@ -211,7 +234,7 @@ class TestPostgreSQL:
         assert rows(service, "SELECT mood::text FROM me") == [("glad",)]
 
     def test_the_lock_outlasts_the_servers_patience(self, service: Service) -> None:
-        """Who holds it does nothing else for long, which a server may be told to end."""
+        """Its owner is idle for long, and a server may be told to end idle connections."""
         name = sa.make_url(service.url).database
         setting = "idle_in_transaction_session_timeout = '500ms'"
         execute(service, f"ALTER DATABASE {name} SET {setting}")

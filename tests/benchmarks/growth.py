@@ -25,7 +25,11 @@ from app.db import db, import_all
 
 import_all("models")
 with sa.create_engine(os.environ["DATABASE_URL"]).connect() as connection:
-    context.configure(connection=connection, target_metadata=db.metadata)
+    context.configure(
+        connection=connection,
+        target_metadata=db.metadata,
+        include_name=lambda name, *_: name != "alembic_log",  # no model has it
+    )
     with context.begin_transaction():
         context.run_migrations()
 """
@@ -34,8 +38,8 @@ with sa.create_engine(os.environ["DATABASE_URL"]).connect() as connection:
 def growth(lab: Lab) -> list[Row]:
     """Seconds for each revision: of the project's migration tests, and of `upgrade head`.
 
-    The last shows what of the growth is Alembic's and the database's: SQLite reads its schema anew
-    after each change of it, so that a table costs the more, the more there are.
+    The last shows how much of the growth is due to Alembic and the database: SQLite reads its whole
+    schema after each change of it, so a table costs more if there are many.
     """
     rows = []
     for kind in lab.databases:
@@ -44,7 +48,7 @@ def growth(lab: Lab) -> list[Row]:
         rows += compare(f"5 migration tests, {kind}", cost, {some: "", many: "<= 1.2"}, few)
         few, some, many = lab.sizes(10, 100, 1000)
         cost = each(lab, kind, run_upgrade, (few, some, many))
-        # Ten are done in a blink, which nobody can measure: a hundred are what a thousand meets.
+        # Ten are too fast to be measured, so a hundred are compared with a thousand.
         rows += compare(f"5 upgrade head, {kind}", cost, {few: "", many: "<= 1.2"}, some)
         bare = each(lab, kind, run_bare_upgrade, (some, many))
         rows += compare(f"5 the same, bare Alembic, {kind}", bare, {many: ""}, some)
@@ -56,13 +60,13 @@ def each(
 ) -> dict[int, list[float]]:
     """Return the milliseconds for one revision of so many.
 
-    The time of a project without this history is taken off: imports, the start of pytest.
+    The time of a project without this history is subtracted: imports, the start of pytest.
     """
     projects = {number: lab.render(database=kind) for number in (0, *sizes)}
     for number, project in projects.items():
         add_history(project, number)
         add_bare(project)
-        draw = [tool(lab.service, "python"), "-m", "alembic_support.review"]
+        draw = [tool(lab.service, "python"), "-m", "migrations.draw"]
         execute(draw, project, DATABASE_URL="sqlite:///unused.db")
     contestants: dict[str, Contestant] = {
         f"{kind}, {number}": partial(run, lab, kind, project)

@@ -22,6 +22,6 @@ def measure(lab: Lab, kind: str, tables: int) -> Row:
         rounds = str(lab.rounds(10 if tables < 50 else 5))
         printed = execute([python, "-m", "tests.test_isolation", rounds], project, DATABASE_URL=url)
     seconds = json.loads(printed.splitlines()[-1])
-    aim = "" if kind == "sqlite" else "<= 0.05"  # its file is as quickly made as rolled back
+    aim = "" if kind == "sqlite" else "<= 0.05"  # making its file takes as long as rolling it back
     what = f"4 isolation, {kind}, {tables} tables"
     return Row(what, seconds["ours"], "create_all, drop_all", seconds["theirs"], aim)

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
-from alembic_support.scratch import scratch_database
 from app import create_app
 from app.config import Config, load_config
 from app.db import db
 from flask import Flask
+from migrator import database
 
 ROUNDS = range(int(os.environ.get("ROUNDS", "1")) + 2)  # not the first and last: the session's
 
@@ -23,8 +23,8 @@ ROUNDS = range(int(os.environ.get("ROUNDS", "1")) + 2)  # not the first and last
 def empty() -> Iterator[Flask]:
     """The service on a database without tables."""
     config: Config = load_config("testing")
-    with scratch_database(*config.databases[None], "empty") as url:
-        config.SQLALCHEMY_DATABASE_URI = url
+    with database(*config.database(None)).scratch("empty") as scratch:
+        config.SQLALCHEMY_DATABASE_URI = scratch.url
         service = create_app(config)
         yield service
         with service.app_context():

@@ -16,9 +16,9 @@ ROOT = HERE.parent.parent
 OURS = ("ALEMBIC", "APP_ENV", "DATABASE_", "FLASK_", "GIT_", "LOG_LEVEL", "PYTEST_", "PYTHON")
 ENV = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 ENV.pop("VIRTUAL_ENV", None)
-# As the floor, uv is told its Python: how long it looks for one depends on the machine (pyenv).
+# The floor tells uv its Python as well: how long uv looks for one depends on the machine.
 ENV["UV_PYTHON"] = sys.executable
-# Does one thing once, and returns what it measured itself or else has its seconds counted.
+# Does one thing once. Returns what it measured itself, or None to have its seconds counted.
 Contestant = Callable[[], float | None]
 
 

@@ -22,7 +22,7 @@ app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": "PING" in os.environ
 db = SQLAlchemy(app, model_class=Base)
 
 
-# Flask-SQLAlchemy makes the base class at run time, and tells type checkers of none.
+# Flask-SQLAlchemy makes the base class at run time, where no type checker sees it.
 class Note(db.Model):  # type: ignore[name-defined,misc]
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(sa.String(200), index=True)

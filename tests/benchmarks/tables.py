@@ -38,7 +38,7 @@ def downgrade() -> None:
 ALLOWED = "loss of thing{n},loss of thing{n}.size,loss of thing{n}.note_id,changing-column-type"
 ALLOWED += ",adding-foreign-key-constraint,constraint-missing-not-valid"
 ALLOWED += ",require-concurrent-index-creation"
-# What a table goes through, a revision each: its upgrade and its downgrade.
+# What happens to a table, one revision each: its upgrade and its downgrade.
 LIFE = (
     (
         """\
@@ -104,7 +104,7 @@ GROWN = """\
 
 
 def add_models(project: Path, tables: int) -> None:
-    """Give a rendered project so many tables more, as models."""
+    """Give a rendered project this many more tables, as models."""
     folder = project / "app" / "things"
     folder.mkdir()
     models = [MODEL.format(n=n) for n in range(1, tables + 1)]
@@ -112,7 +112,7 @@ def add_models(project: Path, tables: int) -> None:
 
 
 def add_history(project: Path, revisions: int) -> None:
-    """Give a rendered project so many revisions more, five for each table, and the models."""
+    """Give a rendered project this many more revisions, five for each table, and the models."""
     add_models(project, revisions // len(LIFE))
     for number in range(revisions):
         table, age = divmod(number, len(LIFE))
@@ -121,7 +121,7 @@ def add_history(project: Path, revisions: int) -> None:
 
 
 def add_tables(project: Path, tables: int) -> None:
-    """Give a rendered project so many tables more, as models, and all in one revision."""
+    """Give a rendered project this many more tables, as models, and all in one revision."""
     add_models(project, tables)
     numbers = range(1, tables + 1)
     drop = LIFE[0][1]

@@ -2,9 +2,9 @@
     import re
 %>\
 <%
-    # A message is anybody's text: it must neither end the docstring nor be read as escapes.
+    # A message may hold anything. It must not end the docstring, nor be read as escapes.
     text = message.encode("utf-8", "replace").decode().replace("\\", "\\\\").replace('"""', '\\"""')
-    # An id that was not given begins with its time: /readyz tells newer code from other code by it.
+    # Without --rev-id, an id begins with its time, by which /readyz knows a newer revision.
     made = create_date.strftime("%Y%m%d%H%M%S")
     identifier = f"{made}_{up_revision}" if re.fullmatch("[0-9a-f]{12}", up_revision) else up_revision
 %>\
