@@ -1,8 +1,8 @@
-"""A database of the tests' own, built by the migrations; each test is rolled back."""
+"""Fixtures: new databases that the revisions build; what a test does to them is rolled back."""
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,88 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from flask.testing import FlaskClient
 
-from alembic_support.connection import migration_engine
-from alembic_support.scratch import scratch_database
 from app import create_app
-from app.config import ROOT, Config, load_config, prefix
-from app.db import db
+from app.config import (
+    ROOT,
+    Config,
+    ConfigError,
+    environment_name,
+    load_config,
+    load_variables,
+    prefix,
+)
+from app.db import db, import_models, unseen
 from app.health import read_revisions, script_directory
-from app.url import is_sqlite
+from migrator import Database, ScratchRefusedError, database
 
-if (environment := os.environ.get("APP_ENV")) in ("staging", "production"):
-    pytest.exit(f"Tests do not run in {environment}: unset APP_ENV", returncode=2)
+
+def pytest_configure() -> None:
+    """Stop with one message, before anything connects, if the settings do not allow tests."""
+    try:
+        variables = load_variables()
+        environment = environment_name(variables)
+        load_config("testing")
+        import_models()
+        unseen()  # now, or a test's own import of models would hide faults from it
+    except ConfigError as error:
+        pytest.exit(error.message, returncode=2)
+    source = variables.sources.get("APP_ENV")
+    if variables.sources["DATABASE_URL"] == ".env" and "APP_ENV" in variables.from_file:
+        # DATABASE_URL is that of the environment in .env, even if the process says another one.
+        environment, source = variables.from_file["APP_ENV"], ".env"
+    if environment not in ("development", "testing"):
+        message = f"Tests do not run in {environment}: change or remove APP_ENV, set in {source}"
+        pytest.exit(message, returncode=2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Look at the chain of revisions first: where it is broken, nothing else can be said."""
+    """Run test_the_revisions_are_one_chain() first: if it fails, so do the others, less clearly."""
     items.sort(key=lambda item: "one_chain" not in item.name)
 
 
 @pytest.fixture(scope="session")
 def addresses() -> Iterator[dict[str, str]]:
-    """The variables that name new databases, beside those of DATABASE_URL and of the binds."""
+    """Variables with the addresses of new databases: DATABASE_URL, and one for each bind."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     with ExitStack() as stack:
-        found = {}
-        for bind, database in load_config("testing").databases.items():
-            scratch = stack.enter_context(scratch_database(*database, f"test_{worker}"))
-            found[f"{prefix(bind)}DATABASE_URL"] = scratch.render_as_string(hide_password=False)
-        yield found
+        variables = {}
+        settings = load_config("testing")
+        for bind, address in settings.migration_databases.items():
+            variable = settings.migration_variable(bind)
+            new = stack.enter_context(empty(database(*address), f"test_{worker}", variable))
+            url = new.url.render_as_string(hide_password=False)
+            variables[f"{prefix(bind)}DATABASE_URL"] = url
+            variables[f"{prefix(bind)}MIGRATION_DATABASE_URL"] = ""  # that user may migrate as well
+        yield variables
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Stop if the database does not answer, before pytest-xdist's workers start and hide that."""
+    if not session.config.getoption("numprocesses", None):
+        return
+    settings = load_config("testing")
+    for bind, address in settings.migration_databases.items():
+        with empty(database(*address), "test", settings.migration_variable(bind)):
+            pass
+
+
+@contextmanager
+def empty(original: Database, purpose: str, variable: str) -> Iterator[Database]:
+    """Make an empty database like another one; end the tests with one message if that fails."""
+    with ExitStack() as stack:
+        try:
+            new = stack.enter_context(original.scratch(purpose))
+            new.engine().connect().close()
+        except ScratchRefusedError as refusal:
+            pytest.exit(str(refusal), returncode=2)
+        except Exception as error:  # drivers raise more than SQLAlchemy's errors
+            pytest.exit(original.unreachable(error, variable), returncode=2)
+        yield new
 
 
 @pytest.fixture(scope="session")
 def config(addresses: dict[str, str]) -> Config:
-    """The testing configuration, on databases of the tests' own."""
+    """The testing configuration, with the databases of `addresses`."""
     return load_config("testing", addresses)
 
 
@@ -56,26 +106,27 @@ def alembic_ini(bind: str | None, connection: sa.Engine | sa.Connection | None) 
 
 @pytest.fixture(scope="session")
 def service(config: Config) -> Iterator[Flask]:
-    """The service, on databases at head; tests take `app`, which is rolled back."""
-    for bind, database in config.databases.items():
-        with migration_engine(*database).connect() as connection:
+    """The service, on databases at head. Tests use `app` instead, which is rolled back."""
+    for bind, address in config.databases.items():
+        with database(*address).engine().connect() as connection:
             command.upgrade(alembic_ini(bind, connection), "head")
-            connection.commit()  # without a revision, Alembic leaves that to us
-    service = create_app(config)
+            connection.commit()  # without any revision, Alembic does not commit
+    try:
+        service = create_app(config)
+    except ConfigError as error:
+        pytest.exit(error.message, returncode=2)
     with service.app_context():
         engines = db.engines.values()
-    for engine in engines:
-        if is_sqlite(engine.url):  # its driver begins only before a write, too late for savepoints
-            sa.event.listen(engine, "connect", lambda c, _: setattr(c, "isolation_level", None))
-            sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
-    yield service
-    for engine in engines:
-        engine.dispose()
+    with ExitStack() as stack:
+        for engine in engines:
+            stack.callback(engine.dispose)
+            stack.enter_context(database(engine.url).begin_for_real(engine))
+        yield service
 
 
 @pytest.fixture
 def app(service: Flask) -> Iterator[Flask]:
-    """The service; whatever a test does to its databases is undone, also what was committed."""
+    """The service. After a test, its changes to the databases are undone, even committed ones."""
     with service.app_context():
         engines: Any = db.engines
     originals = dict(engines)
@@ -83,7 +134,7 @@ def app(service: Flask) -> Iterator[Flask]:
         for bind, engine in originals.items():
             connection = stack.enter_context(engine.connect())
             stack.callback(connection.begin().rollback)
-            connection.begin_nested()  # a session that joins here commits to savepoints
+            connection.begin_nested()  # so that a session's commit ends only a savepoint
             engines[bind] = connection
         yield service
         engines.update(originals)
@@ -91,7 +142,7 @@ def app(service: Flask) -> Iterator[Flask]:
 
 @pytest.fixture
 def newer_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The code has one revision more than the tests' database."""
+    """The code has one more revision than the tests' database."""
     versions = script_directory().versions
     script = ScriptDirectory(str(ROOT / "migrations"), version_locations=[versions, str(tmp_path)])
     script.generate_revision("newer", "Newer", head="head", version_path=str(tmp_path))
