@@ -1,7 +1,8 @@
-"""The database: `db`, the names of its constraints, and the discovery of its models."""
+"""The database: `db`, how constraints are named, and how models are found."""
 
 import sqlite3
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,10 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 
 from app.config import BINDS, ConfigError
+from app.unseen import module_name, unseen_models
+
+APP = Path(__file__).parent
+MODELS = ("model", "models")  # what the files, and the folders, of models are called
 
 
 class Base(DeclarativeBase):
@@ -32,7 +37,7 @@ db = SQLAlchemy(model_class=Base)
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
-    """A moment, aware and in UTC on every database; a naive datetime is refused."""
+    """A moment with its time zone, UTC on every database. A naive datetime is refused."""
 
     impl = sa.DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
     cache_ok = True
@@ -47,28 +52,43 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
 
 
 def import_models() -> None:
-    """Import every model; the factory and migrations/env.py share it, so that none is overlooked.
+    """Import every model. The factory and migrations/env.py both use it, so they see the same.
 
-    Raises ConfigError for the models of a bind that is not known, which nothing would migrate.
+    These are the files models.py and model.py, and those in a folder of such a name, anywhere in
+    app/. Raises ConfigError if a model names a bind that is not in BINDS: nothing would migrate it.
     """
-    import_all("models")
+    import_all(*MODELS)
+    for name in MODELS:
+        import_all("*", folder=name)
     if unknown := db.metadatas.keys() - {None, *BINDS}:
         raise ConfigError(f"Models have the __bind_key__ {unknown}: add it to BINDS, app/config.py")
-    for bind in BINDS:  # one without a model yet
+    for bind in BINDS:  # a bind may have no model yet
         empty = sa.MetaData(naming_convention=db.metadata.naming_convention)
         db.metadatas.setdefault(bind, empty)
 
 
-def import_all(name: str) -> list[ModuleType]:
-    """Import every `app/**/<name>.py` and return the modules, sorted by path."""
-    folder = Path(__file__).parent
-    paths = sorted(path.relative_to(folder.parent) for path in folder.rglob(f"{name}.py"))
-    return [import_module(".".join(path.with_suffix("").parts)) for path in paths]
+@cache
+def unseen() -> list[str]:
+    """Return a sentence for each file in app/ with models that import_models() does not import.
+
+    Call it before anything else imports models, such as views: the answer stays the same.
+    """
+    mapped = {mapper.class_.__name__ for mapper in Base.registry.mappers}
+    return unseen_models(APP, mapped)
+
+
+def import_all(*names: str, folder: str = "") -> list[ModuleType]:
+    """Import every `app/**/<folder>/**/<name>.py` and return the modules, sorted by path."""
+    found: set[Path] = set()
+    for start in APP.rglob(folder) if folder else [APP]:
+        for name in names:
+            found.update(start.rglob(f"{name}.py"))
+    return [import_module(module_name(path, APP.parent)) for path in sorted(found)]
 
 
 @sa.event.listens_for(sa.Engine, "connect")
 def prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Have SQLite check foreign keys, and let readers go on while one writes."""
+    """Have SQLite check foreign keys, and let others read while one process writes."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA journal_mode=WAL")

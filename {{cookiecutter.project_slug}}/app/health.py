@@ -1,8 +1,11 @@
-"""Is the service alive, and do its databases match its code?"""
+"""/healthz and /readyz: is the service alive, and do its databases match its code?"""
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import time
+from collections import defaultdict
+from concurrent.futures import Future
 from functools import lru_cache
+from threading import Lock, Thread
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.config import Config as AlembicConfig
@@ -10,87 +13,167 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Blueprint, Flask, current_app
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from app.config import BINDS, ROOT, prefix
 from app.db import db
+from migrator.database import database
+from migrator.history import problem_of
+from migrator.status import Status, compare
 
 blueprint = Blueprint("health", __name__)
 REVISIONS = sa.select(sa.column("version_num", sa.String)).select_from(sa.table("alembic_version"))
-TIMEOUT = 2  # seconds until a database that does not answer is unreachable
-# One thread for each: while a database hangs, no more than one connection hangs with it.
-waiters = {bind: ThreadPoolExecutor(1, "health") for bind in (None, *BINDS)}
-# What each is asked just now: who comes meanwhile waits for the same answer.
-questions: dict[str | None, Future[tuple[str, ...]]] = {}
+TIMEOUT = 2  # seconds until a database that does not answer counts as unreachable
+MOST_WAITING = 4  # the number of questions that may wait for one database at the same time
+NO_CONNECTION = (DatabaseError, InterfaceError, OperationalError)  # when connecting fails
+# During a deployment, the old release is on the new one's schema ("ahead"), and has to go on.
+SERVING = ("ready", "ahead")
 
 
-@dataclass(frozen=True)
-class Status:
-    """Where a database is, compared with the code.
+class Question:
+    """Ask a database for its revisions in a thread, so that the caller can stop waiting.
 
-    `status` is ready, behind, ahead (a revision newer than this code), unknown (any other that is
-    not in this code) or unreachable.
+    `fresh` asks on a new connection instead of one of the pool.
     """
 
-    status: str
-    current: tuple[str, ...] = ()  # the database's revision; two where branches are not merged
-    reason: str = ""
+    def __init__(self, app: Flask, bind: str | None, fresh: bool) -> None:
+        self.asked = time.monotonic()
+        self.answer: Future[tuple[str, ...]] = Future()
+        Thread(target=self.ask, args=(app, bind, fresh), daemon=True).start()
+
+    def ask(self, app: Flask, bind: str | None, fresh: bool) -> None:
+        try:
+            with app.app_context():
+                revisions = fresh_revisions(bind) if fresh else pooled_revisions(bind)
+            self.answer.set_result(revisions)  # only here, where the session is closed
+        except Exception as error:  # a driver raises more than SQLAlchemy's errors
+            self.answer.set_exception(error)
+
+    def is_late(self) -> bool:
+        return time.monotonic() > self.asked + TIMEOUT
 
 
-def migration_status(bind: str | None = None) -> Status:
-    """Compare a database's revision with the code's head, without a lock, in limited time."""
+questions: defaultdict[str | None, list[Question]] = defaultdict(list)  # the last is the newest
+asking = Lock()
+
+
+def migration_status(bind: str | None = None, patience: float = TIMEOUT) -> Status:
+    """Compare a database's revision with the code's head.
+
+    `patience` is how many seconds to wait for an answer; after that, the database counts as
+    unreachable.
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    question = questions.get(bind)
-    if question is None or question.done():
-        question = questions[bind] = waiters[bind].submit(current_revisions, app, bind)
     try:
-        current = question.result(TIMEOUT)
-    except (SQLAlchemyError, TimeoutError) as error:
-        name = f"{prefix(bind)}DATABASE_URL"
-        app.logger.warning("The database of %s cannot be reached: %s", name, error)
-        return Status("unreachable", (), f"the database of {name} does not answer")
+        current = question(app, bind).answer.result(patience)
+    except Exception as error:
+        return Status("unreachable", (), why_unreachable(error, bind))
+    if problem := problem_of(script_directory(bind)):
+        return Status("unknown", current, problem)
     return compare(current, script_directory(bind), f"alembic -n {bind}" if bind else "alembic")
 
 
-def current_revisions(app: Flask, bind: str | None) -> tuple[str, ...]:
-    """Return what the database's version table holds."""
-    with app.app_context():
-        connection = db.session.connection(bind_arguments={"bind": db.engines[bind]})
-        try:
-            return tuple(connection.scalars(REVISIONS))
-        except SQLAlchemyError:  # there is no such table yet, or worse: this tells
-            connection.rollback()
-            return MigrationContext.configure(connection).get_current_heads()
+def why_unreachable(error: BaseException, bind: str | None) -> str:
+    """Return a sentence that says why a database cannot be reached, and log it.
+
+    In staging and production, only the log has the cause.
+    """
+    variable = f"{prefix(bind)}DATABASE_URL"
+    found = database(db.engines[bind].url)
+    if isinstance(error, TimeoutError):
+        reason = f"the database of {variable} does not answer in time"
+        current_app.logger.warning("%s: %s", found, reason)
+        return reason
+    current_app.logger.warning("%s", found.unreachable(error, variable).replace("\n", ". "))
+    reason = f"the database of {variable} cannot be reached"
+    strict = current_app.config["STRICT"]
+    return reason if strict else f"{reason}. {found.cure_of_connection(error, variable)}"
 
 
-def compare(current: tuple[str, ...], revisions: ScriptDirectory, alembic: str) -> Status:
-    """Return how a database's revisions stand to the code's; `alembic` is the command to name."""
-    heads = revisions.get_heads()
-    if set(current) == set(heads):
-        return Status("ready", current)
-    if not (foreign := set(current) - {script.revision for script in revisions.walk_revisions()}):
-        return Status("behind", current, f"revisions are pending; run: {alembic} upgrade head")
-    if all(made_at(revision) > max(map(made_at, heads), default="") for revision in foreign):
-        return Status("ahead", current, "its revision is newer than this code: deploy newer code")
-    return Status(
-        "unknown", current, "its revision is not in this code: is it another service's database?"
+def no_database(error: DBAPIError) -> ResponseReturnValue:
+    """Answer 503 if a view got no connection, or lost it. Raise any other error again."""
+    at_connecting = error.statement is None and type(error) in NO_CONNECTION
+    if not at_connecting and not error.connection_invalidated:
+        raise error
+    binds = [bind for bind, engine in db.engines.items() if is_of_driver(error, engine)]
+    bind, *others = binds or [None]
+    if not error.connection_invalidated and does_answer(bind):
+        raise error  # a COMMIT has no statement either, but it had a connection
+    reason = why_unreachable(error, bind)
+    for other in others:  # the error does not tell which of them it comes from
+        reason = f"{reason} (or that of {prefix(other)}DATABASE_URL)"
+    return {"error": "Service Unavailable", "detail": reason}, 503
+
+
+def does_answer(bind: str | None) -> bool:
+    """Tell whether a database answers in limited time."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    try:
+        question(app, bind).answer.result(TIMEOUT)
+    except Exception:  # whatever a driver raises, and TimeoutError
+        return False
+    return True
+
+
+def is_of_driver(error: DBAPIError, engine: sa.Engine) -> bool:
+    """Tell whether an error comes from the driver that an engine uses."""
+    driver: Any = engine.dialect.dbapi
+    return isinstance(error.orig, driver.Error)
+
+
+def question(app: Flask, bind: str | None) -> Question:
+    """Return the newest question that waits for an answer, or a new one if there is none.
+
+    If that question is late, its connection may have fallen silent, as in a failover. Then return a
+    new question on a fresh connection.
+    """
+    with asking:
+        waiting = [each for each in questions[bind] if not each.answer.done()]
+        if not waiting or (waiting[-1].is_late() and len(waiting) < MOST_WAITING):
+            waiting.append(Question(app, bind, fresh=bool(waiting)))
+        questions[bind] = waiting
+        return waiting[-1]
+
+
+def pooled_revisions(bind: str | None) -> tuple[str, ...]:
+    """Return what the version table holds, on a connection of the pool."""
+    return revisions_on(db.session.connection(bind_arguments={"bind": db.engines[bind]}))
+
+
+def fresh_revisions(bind: str | None) -> tuple[str, ...]:
+    """Return what the version table holds, on a new connection."""
+    config = current_app.config
+    options = config["SQLALCHEMY_BINDS"][bind] if bind else config["SQLALCHEMY_ENGINE_OPTIONS"]
+    engine = sa.create_engine(
+        db.engines[bind].url, poolclass=sa.NullPool, connect_args=options["connect_args"]
     )
+    with engine.connect() as connection:
+        return revisions_on(connection)
 
 
-def made_at(revision: str) -> str:
-    """Return the time that an id begins with, or an empty text."""
-    return revision[:14] if revision[:14].isdecimal() and len(revision) > 14 else ""
+def revisions_on(connection: sa.Connection) -> tuple[str, ...]:
+    try:
+        return tuple(connection.scalars(REVISIONS))
+    except SQLAlchemyError:  # there may be no table yet: Alembic returns () then, or raises
+        connection.rollback()
+        return MigrationContext.configure(connection).get_current_heads()
 
 
 def script_directory(bind: str | None = None) -> ScriptDirectory:
-    """Return a database's revisions, read again when a file was added or removed."""
+    """Return the code's revisions for a database, read again when a file was added or removed."""
     folder = ROOT / "migrations" / (bind or "versions")
     return read_revisions(bind, folder.stat().st_mtime_ns if folder.is_dir() else 0)
 
 
 @lru_cache(maxsize=len(BINDS) + 1)
 def read_revisions(bind: str | None, _changed: int) -> ScriptDirectory:
-    """Return a database's revisions, once for each time that its folder changed."""
+    """Return the code's revisions for a database; `_changed` makes the cache read them again."""
     config = AlembicConfig(ROOT / "alembic.ini", ini_section=bind or "alembic")
     return ScriptDirectory.from_config(config)
 
@@ -103,8 +186,13 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Answer 200 when every database is at the code's head, else 503 with the reason."""
+    """Answer 200 when every database is at the code's head or ahead of it, else 503."""
     found = {bind or "main": migration_status(bind) for bind in (None, *BINDS)}
-    worst = next((status for status in found.values() if status.status != "ready"), found["main"])
+    worst = max(found.values(), key=severity)
     answer = {**vars(worst), "databases": found} if BINDS else vars(worst)
-    return answer, 200 if worst.status == "ready" else 503
+    return answer, 200 if worst.status in SERVING else 503
+
+
+def severity(status: Status) -> int:
+    """Return 0 for a database that is ready, 1 for one that is ahead, and 2 for the others."""
+    return SERVING.index(status.status) if status.status in SERVING else len(SERVING)

@@ -10,7 +10,7 @@ blueprint = Blueprint("notes", __name__, url_prefix="/notes")
 
 @blueprint.get("")
 def list_notes() -> ResponseReturnValue:
-    """List the newest notes: 20 at most, those older than `?before=<id>` on request."""
+    """List the newest 20 notes, or with `?before=<id>` the newest 20 of those before it."""
     query = sa.select(Note).order_by(Note.id.desc()).limit(20)
     if before := request.args.get("before", type=int):
         query = query.where(Note.id < before)
@@ -19,7 +19,7 @@ def list_notes() -> ResponseReturnValue:
 
 @blueprint.post("")
 def create_note() -> ResponseReturnValue:
-    """Keep a note: `{"title": "…", "body": "…"}`."""
+    """Create a note from `{"title": "…", "body": "…"}`."""
     data = request.get_json()
     title, body = (data.get("title"), data.get("body", "")) if isinstance(data, dict) else ("", "")
     if not (isinstance(title, str) and 0 < len(title) <= 200 and isinstance(body, str)):
