@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -165,10 +166,123 @@ def test_all_problems_come_at_once_and_the_offered_command_works(
     said = refuse(project_name=" ", project_slug="a/b", description="it's {{ so }}\n'''odd'''")
     assert said.count("\n  - ") == 3
     words = pasted(said)
-    assert words[0] == "cookiecutter"
-    run([sys.executable, "-m", *words, "setup=no"], tmp_path)
+    assert words[:3] == [sys.executable, "-m", "cookiecutter"]  # not on PATH here
+    run([*words, "setup=no"], tmp_path)
     assert about(output_dir(said) / "a-b")["description"] == """it's {{ so }} "odd\""""
     assert (output_dir(said) / "a-b" / "README.md").read_text("utf-8").startswith("# My Service\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("2048 Game", "service-2048-game"),
+        ("3", "service-3"),
+        ("Con", "service-con"),
+        ("🚀", "my-service"),
+        ("...", "my-service"),
+        ("日本語", "ri-ben-yu"),
+        ("Crème brûlée", "creme-brulee"),
+        ("9" * 60, f"service-{'9' * 32}"),
+        ("word " * 20, "word-word-word-word-word-word-word-word"),
+    ],
+)
+def test_the_slug_that_is_offered_is_taken(render: Render, name: str, slug: str) -> None:
+    assert render(project_name=name).name == slug
+
+
+@pytest.fixture
+def monorepo(template: Path, tmp_path: Path, run: Run) -> Path:
+    """A git repository with this template in a folder."""
+    whole = tmp_path / "whole-git"
+    ignore = shutil.ignore_patterns(".git")
+    shutil.copytree(template, whole / "templates" / "flask", ignore=ignore)
+    run(["git", "init", "--quiet"], whole)
+    run(["git", "add", "--all"], whole)
+    run(["git", "commit", "--quiet", "--message", "Whole"], whole)
+    return whole
+
+
+@pytest.mark.parametrize("named", ["by its path", "relatively", "by an address", "as an archive"])
+def test_the_offered_command_finds_a_template_in_a_folder(
+    monorepo: Path, tmp_path: Path, run: Run, named: str
+) -> None:
+    archive = shutil.make_archive(str(tmp_path / "whole"), "zip", tmp_path, "whole-git")
+    template = {
+        "by its path": str(monorepo),
+        "relatively": "whole-git",
+        "by an address": f"file://{monorepo}",
+        "as an archive": archive,
+    }[named]
+    given = [template, "--no-input", "--directory", "templates/flask", "setup=no"]
+    said = run(
+        [sys.executable, "-m", "cookiecutter", *given, "project_slug=A_B"], tmp_path, status=1
+    )
+    words = pasted(said)
+    assert words[words.index("--directory") + 1] == "templates/flask"
+    run(words, tmp_path)
+    assert (tmp_path / "a-b" / "pyproject.toml").is_file()
+
+
+def test_the_offered_command_overwrites_where_that_was_asked_for(
+    template: Path, tmp_path: Path, run: Run
+) -> None:
+    command = [sys.executable, "-m", "cookiecutter", template, "--no-input", "setup=no"]
+    run(command, tmp_path)
+    said = run([*command, "-f", "description=two\nlines"], tmp_path, status=1)
+    run(pasted(said), tmp_path)
+    assert about(tmp_path / "my-service")["description"] == "two lines"
+
+
+def test_the_offered_command_begins_as_the_program_was_started(
+    template: Path, tmp_path: Path, run: Run
+) -> None:
+    given = [template, "--no-input", "project_slug=A_B", "setup=no"]
+    said = run(["cookiecutter", *given], tmp_path, status=1)
+    assert pasted(said)[0] == "cookiecutter"
+    run(pasted(said), tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux tells a command")
+@pytest.mark.parametrize(
+    ("given", "problems", "cure"),
+    [
+        (["databse=postgresql"], ["databse is no question: did you mean database?"], "postgresql"),
+        (["-o", "a=b", "container=no"], [], None),
+        (["-f", "Database=mariadb"], ["did you mean database?"], "mariadb"),
+        (["databse=oracle"], ["did you mean database?"], "sqlite"),
+        (["contaner=maybe"], ["did you mean container?"], "sqlite"),
+        (["xyz=1"], ["xyz is no question: there are project_name, "], "sqlite"),
+        (["sluug=x", "projct_name=y"], ["sluug is no", "did you mean project_name?"], "sqlite"),
+    ],
+)
+def test_an_answer_that_no_question_has_is_told(
+    template: Path,
+    tmp_path: Path,
+    run: Run,
+    given: list[str],
+    problems: list[str],
+    cure: str | None,
+) -> None:
+    command = [sys.executable, "-m", "cookiecutter", template, "--no-input", "setup=no", *given]
+    said = run(command, tmp_path, status=1 if problems else 0)
+    assert [problem for problem in problems if problem not in said] == []
+    if cure:
+        assert not (tmp_path / "my-service").exists()
+        assert f"database={cure}" in pasted(said)
+        run(pasted(said), tmp_path)
+
+
+def test_a_python_that_is_too_old_is_told_before_the_project_is_made(template: Path) -> None:
+    text = (template / "hooks" / "pre_gen_project.py").read_text("utf-8")
+    answers = json.dumps([["setup", True]])
+    hook: dict[str, Any] = {"__name__": "hook"}
+    exec(text.replace("{{ cookiecutter.items()|list|tojson }}", answers), hook)  # noqa: S102 (ours)
+    refuse = hook["refuse_machine"]
+
+    refuse((3, 11), None, template)
+    refuse((3, 10), "/bin/uv", template)
+    with pytest.raises(SystemExit, match=r"Python 3\.10 runs this.*Install uv.*setup=no"):
+        refuse((3, 10), None, template)
 
 
 def test_answers_given_beforehand_are_templates(render: Render, refuse: Refuse) -> None:

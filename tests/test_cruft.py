@@ -90,14 +90,17 @@ def test_create_sets_up_and_an_update_does_not(
 ) -> None:
     calls, uv = tmp_path / "calls", tmp_path / "bin" / "uv"
     uv.parent.mkdir()
-    uv.write_text(f"#!{sys.executable}\nprint('called', file=open({str(calls)!r}, 'a'))\n", "utf-8")
+    note = f"print('called', file=open({str(calls)!r}, 'a'))"
+    # What it prints is how the set-up is verified: nothing is wrong.
+    uv.write_text(f"#!{sys.executable}\n{note}\nprint('[]')\n", "utf-8")
     uv.chmod(0o755)
     path = {"PATH": f"{uv.parent}{os.pathsep}{env['PATH']}"}
     project = tmp_path / "my-service"
 
     said = run([*CRUFT, "create", newer, "--no-input"], tmp_path, **path)
     assert "my-service is ready" in said
-    assert calls.read_text("utf-8").count("called") == 3  # install; migrate, and what is beside
+    # Install; migrate, and what is beside; verify.
+    assert calls.read_text("utf-8").count("called") == 4
     commit(project, run)
     secret = (project / ".env").read_bytes()
     change(newer / "{{cookiecutter.project_slug}}" / ".env.example", "LOG_LEVEL=INFO", "NEW=1")
@@ -106,7 +109,7 @@ def test_create_sets_up_and_an_update_does_not(
     said = run([*CRUFT, "update", "--skip-apply-ask"], project, **path)
     said += run([*CRUFT, "diff"], project, **path)
     assert "uv" not in said
-    assert calls.read_text("utf-8").count("called") == 3
+    assert calls.read_text("utf-8").count("called") == 4
     assert "NEW=1" in (project / ".env.example").read_text("utf-8")
     assert (project / ".env").read_bytes() == secret
 
@@ -116,11 +119,28 @@ def test_what_cruft_is_given_is_refused_with_its_own_command(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
+    run(["git", "tag", "earlier"], newer)
     bad = json.dumps({"project_slug": "../x", "description": "two\nlines", "setup": False})
-    command = [*CRUFT, "create", newer, "--no-input", "--extra-context", bad]
-    said = run(command, out, status=1)
+    command = [*CRUFT, "create", newer, "--no-input", "--checkout", "earlier"]
+    said = run([*command, "--extra-context", bad], out, status=1)
     assert not list(out.iterdir())
     assert sorted(tmp_path.iterdir()) == [newer, out]
-    line = next(line for line in said.splitlines() if line.startswith("cruft create "))
-    run([sys.executable, "-m", *shlex.split(line)], out)
+    line = said.partition("Try:\n")[2].partition("\n")[0]
+    assert "cruft create " in line
+    if Path("/proc/self/cmdline").exists():
+        assert "--checkout earlier" in line
+    run(shlex.split(line), out)
     assert (out / "x" / ".cruft.json").is_file()
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux tells a command")
+def test_an_answer_to_cruft_that_no_question_has_is_told(
+    newer: Path, run: Run, tmp_path: Path
+) -> None:
+    bad = json.dumps({"databse": "mariadb", "setup": False})
+    command = [*CRUFT, "create", newer, "--no-input", "--extra-context", bad]
+    said = run(command, tmp_path, status=1)
+    assert "databse is no question: did you mean database?" in said
+    line = said.partition("Try:\n")[2].partition("\n")[0]
+    run(shlex.split(line), tmp_path)
+    assert "mariadb://" in (tmp_path / "my-service" / ".env").read_text("utf-8")

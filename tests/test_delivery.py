@@ -7,6 +7,7 @@ it would run are taken out of it and run here, in a rendered service, against a 
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -108,7 +109,10 @@ def argv(instruction: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["compose.yaml", ".gitlab-ci.yml", WORKFLOW])
 def test_files_are_yaml_before_rendering(root: Path, name: str) -> None:
-    assert isinstance(load(root / "{{cookiecutter.project_slug}}" / name), dict)
+    """An option's answer is in the names of its files: what is declined is not rendered at all."""
+    folder, own = root / "{{cookiecutter.project_slug}}", name.rpartition("/")[2]
+    (path,) = [path for path in folder.rglob("{% if *") if path.name.split("%")[2] == f"}}{own}{{"]
+    assert isinstance(load(path), dict)
 
 
 def test_files_meet_their_schemas(run: Run, service: Path, gitlab_file: Path, root: Path) -> None:
@@ -159,6 +163,19 @@ def test_image_holds_what_is_named_and_nothing_else(service: Path) -> None:
     assert [rule for rule in rules if rule[0] not in "#!"] == ["*", "**/__pycache__"]
     assert named == copied
     assert ".env" not in named
+
+
+def test_the_image_is_readable_whatever_the_umask_was(service: Path, tmp_path: Path) -> None:
+    folder = image_folder(service, tmp_path / "srv")
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    (words,) = [rest for word, rest in instructions(service) if rest.startswith("chmod ")]
+
+    subprocess.run(shlex.split(words), cwd=folder, check=True)
+
+    files = {path: path.stat().st_mode & 0o777 for path in folder.rglob("*")}
+    assert {mode for path, mode in files.items() if path.is_file()} == {0o644}
+    assert {mode for path, mode in files.items() if path.is_dir()} == {0o755}
 
 
 def test_sqlite_lives_on_a_volume_of_the_image_user(service: Path, database: str) -> None:
@@ -351,21 +368,23 @@ def test_github_shows_what_a_pull_request_adds(
     database: str,
     tmp_path: Path,
 ) -> None:
-    """All but the first two commands, which install; the checkout is as shallow as theirs."""
-    depth = github_job["steps"][0]["with"]["fetch-depth"]
+    """All but the first two commands, which install; the checkout is as complete as theirs."""
+    assert github_job["steps"][0]["with"]["fetch-depth"] == 0
     folder, summary = tmp_path / "my-service", tmp_path / "summary"
-    fetch = f"git fetch --quiet --depth={depth} 'file://{origin}' refs/pull/1/merge"
+    fetch = f"git fetch --quiet 'file://{origin}' refs/pull/1/merge"
     shell(f"git init --quiet {folder}", tmp_path)
     shell(f"{fetch}; git checkout --quiet FETCH_HEAD", folder)
     sha = shell("git rev-parse HEAD", folder).strip()
     given = {"DATABASE_URL": address, "GITHUB_SHA": sha, "GITHUB_STEP_SUMMARY": str(summary)}
 
+    said = ""
     for step in [step for step in github_job["steps"] if "run" in step][2:]:
         options = "-eo pipefail" if step.get("shell") == "bash" else "-e"  # as their runner does
-        shell(step["run"], folder, options, **given)
+        said += shell(step["run"], folder, options, **given)
 
     text = summary.read_text("utf-8")
     seen(text)
+    assert "HEAD^1 can read and write all its tables after 1 revisions" in said
     assert text.startswith("```sql\n")
     assert text.count("```") == (4 if database == "postgresql" else 2)
     if database == "postgresql":
@@ -373,7 +392,7 @@ def test_github_shows_what_a_pull_request_adds(
         assert "timeout" not in text
         assert "\x1b" not in text
     conditions = [step["if"] for step in github_job["steps"] if "if" in step]
-    assert set(conditions) == {"github.event_name == 'pull_request'"}
+    assert set(conditions) == {"github.event_name == 'pull_request'", "github.ref_type == 'tag'"}
 
 
 def test_gitlab_shows_what_a_branch_adds(
@@ -393,9 +412,26 @@ def test_gitlab_shows_what_a_branch_adds(
     said = shell("\n".join(commands(gitlab_job)[2:]), folder, **given)
 
     seen((folder / gitlab_job["artifacts"]["paths"][0]).read_text("utf-8"))
+    assert "can read and write all its tables after 1 revisions" in said
     assert ("prefer-identity" in said) is (database == "postgresql")
     assert gitlab_job["variables"]["GIT_DEPTH"] == "0"
     assert not gitlab_job["image"].endswith("-slim"), "it has no git"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_tag_is_tried_with_the_models_of_the_tag_before(
+    shell: Callable[..., str],
+    github_job: dict[str, Any],
+    gitlab_job: dict[str, Any],
+    origin: Path,
+    address: str,
+) -> None:
+    shell("git tag v1 branch~1; git checkout --quiet branch; git tag v2", origin)
+    github = [step for step in github_job["steps"] if "ref_type == 'tag'" in step.get("if", "")]
+    gitlab = [command for command in commands(gitlab_job) if "flask db compatible" in command]
+    for command in (*commands({"steps": github}), *gitlab):
+        said = shell(command, origin, DATABASE_URL=address, CI_COMMIT_TAG="v2")
+        assert "v1 can read and write all its tables after 1 revisions" in said
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -18,21 +18,31 @@ import sqlalchemy as sa
 Run = Callable[..., str]
 UV_STEPS = ["sync", "run alembic upgrade head"]
 BESIDE = "run -q python -c import app"  # with the last of them, in any order
+VERIFY = "run python (this hook) --verify"
 # A uv that has nothing to install: it runs what it is told with the packages of these tests. It
-# notes each call, and fails or waits when the call is the one it was told of.
+# notes each call, and does with one call what ACTS says, instead.
 UV = """#!PYTHON
 import json, os, sys, time
-call = " ".join(sys.argv[1:])
-with open(os.environ["CALLS"], "a") as calls:
+words = [os.path.basename(word).startswith("tmp") and "(this hook)" or word for word in sys.argv]
+call = " ".join(words[1:])
+with open("CALLS", "a") as calls:
     json.dump({"call": call, "parent": os.getppid(), "env": dict(os.environ)}, calls)
     calls.write(os.linesep)
-if call == os.environ.get("FAIL"):
+act, flags = {ACTS}.get(call, ""), []
+if act == "fail":
     sys.exit(3)
-if call == os.environ.get("WAIT"):
+if act == "wait":
     time.sleep(600)
+if act == "nothing":
+    sys.exit()
+if act == "no packages":
+    flags = ["-I", "-S"]
+if act == "another database":
+    os.environ["DATABASE_URL"] = "sqlite:////nowhere/some.db"
 if call.startswith("run "):
-    words = sys.argv[4:] if sys.argv[2] == "-q" else ["-m", *sys.argv[2:]]
-    os.execv("PYTHON", ["PYTHON", *words])
+    words = [word for word in sys.argv[2:] if word != "-q"]
+    words = words[1:] if words[0] == "python" else ["-m", *words]
+    os.execv("PYTHON", ["PYTHON", *flags, *words])
 """
 
 
@@ -46,7 +56,8 @@ class Shell:
         self.folder.mkdir()
         self.project = self.folder / "my-service"
         self.command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input"]
-        self.variables = {"PATH": str(self.bin), "CALLS": str(folder / "calls")}
+        self.variables = {"PATH": str(self.bin)}
+        self.noted = folder / "calls"
 
     def add(self, name: str) -> None:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -54,8 +65,12 @@ class Shell:
         assert found, f"{name} is needed on PATH"
         (self.bin / name).symlink_to(found)
 
-    def add_uv(self) -> None:
-        (self.bin / "uv").write_text(UV.replace("PYTHON", sys.executable), "utf-8")
+    def add_uv(self, **acts: str) -> None:
+        """Add a uv that fails, waits or does something else at the calls that are named."""
+        calls = {"sync": UV_STEPS[0], "migrate": UV_STEPS[1], "verify": VERIFY}
+        told = {calls[name]: act for name, act in acts.items()}
+        text = UV.replace("{ACTS}", repr(told)).replace("CALLS", str(self.noted))
+        (self.bin / "uv").write_text(text.replace("PYTHON", sys.executable), "utf-8")
         (self.bin / "uv").chmod(0o755)
 
     def render(self, *words: str, **variables: str) -> str:
@@ -68,14 +83,13 @@ class Shell:
 
     def calls(self) -> list[dict[str, Any]]:
         """Return the steps that uv was called for, in order, and what ran beside the last."""
-        text = Path(self.variables["CALLS"]).read_text("utf-8")
+        text = self.noted.read_text("utf-8")
         calls = [json.loads(line) for line in text.splitlines()]
         return sorted(calls, key=lambda call: call["call"] == BESIDE)
 
     def called(self) -> list[str]:
         """Return what uv was called with so far, in the order of calls()."""
-        any_yet = Path(self.variables["CALLS"]).exists()
-        return [call["call"] for call in self.calls()] if any_yet else []
+        return [call["call"] for call in self.calls()] if self.noted.exists() else []
 
 
 @pytest.fixture
@@ -101,7 +115,7 @@ def revisions(project: Path) -> list[str]:
 def test_set_up_runs_each_step_and_announces_it_before(shell: Shell) -> None:
     shell.add_uv()
     said = shell.render()
-    assert shell.called() == [*UV_STEPS, BESIDE]
+    assert shell.called() == [*UV_STEPS, VERIFY, BESIDE]
     places = [said.index(f": uv {step}\n") for step in UV_STEPS]
     assert places == sorted(places)
     assert said.index("Migrating") < said.index("development: sqlite")
@@ -120,12 +134,32 @@ def test_what_the_shell_exports_changes_nothing(shell: Shell, tmp_path: Path) ->
         "DATABASE_URL": f"sqlite:///{tmp_path}/precious.db",
         "LOG_LEVEL": "nonsense",
         "SECRET_KEY": "exported",
+        "PIP_NO_DEPS": "1",
+        "PIP_TARGET": str(tmp_path / "elsewhere"),
+        "PYTHONPATH": str(tmp_path),
+        "UV_ENV_FILE": str(tmp_path / "other.env"),
+        "UV_NO_GROUP": "dev",
+        "UV_PROJECT": str(tmp_path),
         "UV_PROJECT_ENVIRONMENT": str(tmp_path / "elsewhere"),
         "VIRTUAL_ENV": str(tmp_path / "active"),
+        "WHATEVER_COMES_NEXT": "1",
     }
-    assert "is ready" in shell.render(**foreign)
+    needed = {
+        "HTTPS_PROXY": "http://proxy.invalid",
+        "LC_ALL": "C.UTF-8",
+        "PIP_INDEX_URL": "https://index.invalid/simple",
+        "SSL_CERT_FILE": "/etc/certificates.pem",
+        "TMPDIR": str(tmp_path),
+        "UV_INDEX_MINE_USERNAME": "me",
+        "no_proxy": "localhost",
+    }
+    said = shell.render(**foreign, **needed)
+    assert "is ready" in said
+    names = "APP_ENV, DATABASE_ENGINE_OPTIONS, DATABASE_URL, LOG_LEVEL, SECRET_KEY"
+    assert f"  # your shell sets {names}, which comes before .env: unset it\n" in said
     for call in shell.calls():
         assert not foreign.keys() & call["env"].keys()
+        assert call["env"].items() >= needed.items()
     assert len(revisions(shell.project)) == 1
     assert not (tmp_path / "precious.db").exists()
 
@@ -134,8 +168,9 @@ def test_what_the_shell_exports_changes_nothing(shell: Shell, tmp_path: Path) ->
 def test_a_failing_step_leaves_the_project_and_the_commands_to_go_on(
     shell: Shell, failing: int
 ) -> None:
-    shell.add_uv()
-    said = shell.render(FAIL=UV_STEPS[failing])
+    shell.add_uv(**{["sync", "migrate"][failing]: "fail"})
+    said = shell.render()
+    assert "failed: exit status 3" in said
     assert "WARNING: " in said
     left = "".join(f"  uv {step}\n" for step in UV_STEPS)
     assert said.endswith(f"run it:\n\n  cd my-service\n{left}  uv run flask run\n\n")
@@ -151,12 +186,81 @@ def test_a_tool_that_does_not_start_is_a_warning(shell: Shell) -> None:
     assert is_whole(shell.project)
 
 
+@pytest.mark.parametrize(
+    ("acts", "said"),
+    [
+        ({"migrate": "nothing"}, "database that .env names is not at the newest revision"),
+        ({"verify": "another database"}, "The environment overrides DATABASE_URL of .env"),
+        ({"verify": "no packages"}, "not what pyproject.toml asks for: alembic is missing"),
+        ({"verify": "fail"}, "uv run python cannot check the set-up"),
+    ],
+)
+def test_what_is_not_so_is_not_called_ready(shell: Shell, acts: dict[str, str], said: str) -> None:
+    shell.add_uv(**acts)
+    out = shell.render()
+    assert f"WARNING: {said}" in out or said in out.partition("WARNING: ")[2]
+    assert "is ready" not in out
+    assert out.endswith("  uv run alembic upgrade head\n  uv run flask run\n\n")
+
+
+def test_what_pyproject_asks_for_is_compared(template: Path) -> None:
+    text = (template / "hooks" / "post_gen_project.py").read_text("utf-8")
+    hook: dict[str, Any] = {"__name__": "hook"}
+    exec(text.replace("{{ cookiecutter.items()|list|tojson }}", "{}"), hook)  # noqa: S102 (ours)
+    lacks = hook["lacks"]
+    assert lacks("flask>=3.1,<4") is None
+    assert "not >=99" in lacks("flask>=99")
+    assert "not <1" in lacks("flask<1")
+    assert lacks("no-such-package>=1") == "no-such-package is missing"
+    assert lacks("psycopg[binary]>=3") is None
+    assert lacks("psycopg[pool]>=3") == "psycopg[pool] is missing"
+    assert lacks(f"no-such-package; sys_platform != '{sys.platform}'") is None
+    assert lacks("no-such-package; sys_platform != 'elsewhere'") == "no-such-package is missing"
+
+
+def test_a_production_project_is_not_migrated_again(shell: Shell) -> None:
+    shell.add_uv()
+    shell.render("setup=no")
+    env = shell.project / ".env"
+    env.write_text(env.read_text("utf-8").replace("=development", "=production"), "utf-8")
+    said = shell.render("--overwrite-if-exists")
+    assert "WARNING: .env says APP_ENV=production: nothing is installed or migrated." in said
+    assert not shell.called()
+
+
+def test_what_the_user_has_stays_when_the_folder_is_used_again(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "outside" / "__pycache__").mkdir(parents=True)
+    mine = [
+        ".my_cache/data",
+        "app/mine/models.py",
+        "app/__pycache__/mine.pyc",
+        "migrations/versions/20990101_mine.py",
+        "tests/test_mine.py",
+        ".github/workflows/mine.yml",
+        ".gitlab-ci.yml",
+        "Dockerfile",
+    ]
+    for name in mine:
+        (shell.project / name).parent.mkdir(parents=True, exist_ok=True)
+        (shell.project / name).write_text("mine\n", "utf-8")
+    (shell.project / "data").symlink_to(tmp_path / "outside")
+    (tmp_path / "outside" / "__pycache__" / "other.pyc").write_text("not ours", "utf-8")
+
+    shell.render("setup=no", "container=no", "--overwrite-if-exists")
+
+    assert [(shell.project / name).read_text("utf-8") for name in mine] == ["mine\n"] * len(mine)
+    assert (tmp_path / "outside" / "__pycache__" / "other.pyc").is_file()
+    assert (shell.project / ".github/workflows/ci.yml").is_file()
+
+
 @pytest.mark.parametrize("database", ["postgresql", "mariadb"])
 def test_a_database_that_is_not_there_is_a_warning(shell: Shell, database: str) -> None:
     shell.add_uv()
     said = shell.render(f"database={database}", "project_slug=hook-test-without-database")
     assert "WARNING: Migrating the development database failed" in said
-    assert "  # start the database: docker compose up -d --wait db, or give the address" in said
+    assert "  # start the database: docker compose up -d --wait db, or write the address" in said
     assert said.index("  # start") < said.index("\n  uv run alembic upgrade head\n")
     assert is_whole(shell.folder / "hook-test-without-database")
 
@@ -167,7 +271,7 @@ def test_declined_set_up_is_only_told(shell: Shell) -> None:
     left = "".join(f"  uv {step}\n" for step in UV_STEPS)
     assert said.endswith(f"cd my-service\n{left}  uv run flask run\n\n")
     assert "WARNING" not in said
-    assert not Path(shell.variables["CALLS"]).exists()
+    assert not shell.called()
 
 
 @pytest.mark.parametrize("whom", ["the hook", "everybody"])
@@ -175,11 +279,11 @@ def test_an_interrupt_leaves_the_project_and_the_commands_to_go_on(
     shell: Shell, env: dict[str, str], whom: str
 ) -> None:
     """Ctrl-C reaches Cookiecutter too, which stops with an exit status of its own."""
-    shell.add_uv()
+    shell.add_uv(migrate="wait")
     process = subprocess.Popen(
         shell.command,
         cwd=shell.folder,
-        env=env | shell.variables | {"WAIT": UV_STEPS[1], "PWD": str(shell.folder)},
+        env=env | shell.variables | {"PWD": str(shell.folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -237,11 +341,64 @@ def test_without_git_there_is_no_repository(shell: Shell) -> None:
     assert not (shell.project / ".git").exists()
 
 
+def test_a_surrounding_repository_that_ignores_the_project_is_not_its_own(
+    shell: Shell, run: Run
+) -> None:
+    shell.add("git")
+    run(["git", "init", "--quiet"], shell.folder.parent)
+    (shell.folder.parent / ".gitignore").write_text("*\n", "utf-8")
+    said = shell.render("setup=no")
+    assert "The repository around this folder ignores it" in said
+    assert (shell.project / ".git").is_dir()
+    broken = shell.project / "app" / "broken.py"
+    broken.write_text("import os\n", "utf-8")
+    ruff = [sys.executable, "-m", "ruff", "check", "--no-cache", "."]
+    assert "app/broken.py" in run(ruff, shell.project, status=1)
+
+
 def test_a_surrounding_repository_is_respected(shell: Shell, run: Run) -> None:
     shell.add("git")
     run(["git", "init", "--quiet"], shell.folder.parent)
     shell.render("setup=no")
     assert not (shell.project / ".git").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with a space", "#1", "what?", "süß 日本", "a;b&c", "it's", "$HOME", "{braces}", "a+b=c"],
+)
+def test_any_folder_will_do(shell: Shell, tmp_path: Path, name: str) -> None:
+    shell.add_uv()
+    said = shell.render("--output-dir", str(tmp_path / name))
+    assert "my-service is ready" in said
+    project = tmp_path / name / "my-service"
+    assert len(list((project / "instance").glob("development.db"))) == 1
+    done = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
+    assert " passed" in shell._run(done, project)
+
+
+def test_a_folder_that_alembic_cannot_read_is_refused(shell: Shell, tmp_path: Path) -> None:
+    said = shell.fail("--output-dir", str(tmp_path / "100%"))
+    assert "has a % or a line break in its path" in said
+    assert "--output-dir" in said
+    assert not list((tmp_path / "100%").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("answers", "brought"),
+    [
+        (["ci=none", "container=no"], set()),
+        (["ci=gitlab"], {".gitlab-ci.yml", "Dockerfile", "compose.yaml", ".dockerignore"}),
+    ],
+)
+def test_without_hooks_no_file_of_a_declined_option_is_there(
+    shell: Shell, answers: list[str], brought: set[str]
+) -> None:
+    shell.render("--accept-hooks", "no", *answers)
+    options = [".gitlab-ci.yml", "Dockerfile", "compose.yaml", ".dockerignore"]
+    options.append(".github/workflows/ci.yml")
+    assert {name for name in options if (shell.project / name).exists()} == brought
+    assert "cp .env.example .env" in (shell.project / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", ["migrations/script.py.mako", "alembic.ini", ".env.example"])
@@ -281,7 +438,9 @@ def test_elsewhere_the_whole_path_is_told(shell: Shell, tmp_path: Path) -> None:
 
 def test_set_up_by_uv_for_real(shell: Shell) -> None:
     shell.add("uv")
+    shell.variables["UV_NO_GROUP"] = "dev"
     said = shell.render(UV_PYTHON=sys.executable)  # nothing else is on this PATH
+    assert (shell.project / ".venv" / "bin" / "pytest").is_file()
     assert said.endswith("is ready; to run it:\n\n  cd my-service\n  uv run flask run\n\n")
     assert len(revisions(shell.project)) == 1
 
