@@ -17,7 +17,7 @@ from support import DRIVERS, free_port, missing
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
-# A dead node is noticed within seconds: nobody waits for the usual ones in a test.
+# A dead node is noticed within seconds, because no test should wait for the usual time.
 SOON = (
     "evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT2S;evs.inactive_check_period=PT0.5S;"
     "evs.inactive_timeout=PT4S"
@@ -32,7 +32,7 @@ def program(name: str, package: str) -> str:
 
 
 def account(name: str) -> dict[str, Any]:
-    """Return what has a process run as a user, where the tests run as root: no server does."""
+    """Return the words that run a process as another user, because no server runs as root."""
     return {"user": name, "group": name} if ROOT else {}
 
 
@@ -113,7 +113,7 @@ def galera(count: int) -> Iterator[list[Server]]:
             nodes.append(node(mariadbd, provider, data, number, groups))
             nodes[-1].start(synced)
             stack.callback(nodes[-1].stop)
-            # From now on it joins the others, also if it was the first.
+            # From now on it joins the others, even if it was the first.
             others = ",".join(f"127.0.0.1:{other}" for other in groups if other != group)
             nodes[-1].command[-1] = f"--wsrep-cluster-address=gcomm://{others}"
         yield nodes

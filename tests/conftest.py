@@ -34,7 +34,7 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return kept | {
         "HOME": str(tmp_path_factory.mktemp("home")),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "UV_SYSTEM_CERTS": "1",  # as pip and git, uv trusts whom this machine trusts
+        "UV_SYSTEM_CERTS": "1",  # uv trusts the certificates that pip and git trust
         "GIT_AUTHOR_NAME": "A Newcomer",
         "GIT_AUTHOR_EMAIL": "newcomer@example.org",
         "GIT_COMMITTER_NAME": "A Newcomer",

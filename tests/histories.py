@@ -78,7 +78,7 @@ MIXED = (
         """,
     ),
 )
-# Every step leaves a row behind: one that is applied twice leaves two.
+# Every step leaves a row behind, so a step that is applied twice leaves two.
 COUNTED = (
     ('op.create_table("applied", sa.Column("step", sa.Integer))', 'op.drop_table("applied")'),
     *(
@@ -114,8 +114,8 @@ def downgrade() -> None:
 {downgrade}
 '''
 
-# Runs in the service's folder: as many processes as asked for run one command at once. They are
-# forked from one that has imported the libraries, so that they meet each other closely.
+# Runs in the service's folder: the given number of processes run one command at once. They are
+# forked from a process that has imported the libraries, so that they start at the same moment.
 TOGETHER = """
 import os
 import sys
@@ -146,7 +146,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def together(service: Service, count: int, *words: str, **variables: Any) -> None:
-    """Have as many processes run `alembic …` at once: all succeed."""
+    """Run `alembic …` in this many processes at once; all succeed."""
     if not (service.folder / "together.py").exists():
         service.write("together.py", TOGETHER)
     printed = service.run("together", str(count), *words, **variables)

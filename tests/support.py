@@ -80,7 +80,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody has, nor is given before a server listens: clients' begin above."""
+    """Return a free port. It is below those that the system gives to clients, so it stays free."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -97,7 +97,7 @@ class Service:
     env: dict[str, str]
 
     def environ(self, **variables: str) -> dict[str, str]:
-        # Compiled files outside of the project, and shared: most of a short command is imports.
+        # Compiled files are shared, outside of the project: short commands mostly import.
         compiled = {"PYTHONPYCACHEPREFIX": str(Path(self.env["HOME"]) / "pycache")}
         return self.env | compiled | {"DATABASE_URL": self.url, "PYTHONUTF8": "1"} | variables
 
@@ -113,7 +113,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            timeout=600,  # for one that hangs; a slow machine has its time
+            timeout=600,  # ends a command that hangs; long enough for a slow machine
         )
         assert (done.returncode != 0) == fails, f"exit {done.returncode}: {command}\n{done.stdout}"
         return done.stdout
@@ -135,7 +135,7 @@ class Service:
         return sorted((self.folder / "migrations" / "versions").glob("*.py"))
 
     def newest(self) -> Path:
-        """Return the revision made last; the names of two from one second sort by chance."""
+        """Return the revision made last, by its time: two names of one second sort by chance."""
         return max(self.revisions(), key=lambda path: path.stat().st_mtime_ns)
 
     def engine(self) -> sa.Engine:
@@ -144,7 +144,7 @@ class Service:
         return sa.create_engine(url.set(drivername=driver), poolclass=sa.NullPool)
 
     def databases(self) -> set[str]:
-        """Return this database and what was made beside it; for SQLite the files beside it."""
+        """Return the names of this database and of those beside it; for SQLite, of the files."""
         if self.kind == "sqlite":
             return {
                 path.name for path in Path(sa.make_url(self.url).database or "").parent.iterdir()
@@ -166,11 +166,15 @@ class Service:
                     sorted(map(repr, connection.execute(sa.select(table)))),
                 )
                 for table in tables.sorted_tables
+                if table.name != "alembic_log"  # which has times: tests/test_log.py
             }
 
     @contextmanager
     def serve(self, **variables: str) -> Iterator[Callable[..., tuple[int, Any]]]:
-        """Run `flask run`; yield a function that gets, or posts to, an address: status, answer."""
+        """Run `flask run`; yield a function that returns the status and the answer of an address.
+
+        Data are posted to it as JSON.
+        """
         port = free_port()
         log = (self.folder / "serve.log").open("w", encoding="utf-8")
         process = subprocess.Popen(
@@ -205,9 +209,9 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def get(address: str, data: Any = None) -> tuple[int, Any]:
-    """Return the status of an address, and its JSON or text; data are posted to it, as JSON."""
+    """Return the status of an address, and its JSON or text. Data are posted to it as JSON."""
     body = data and json.dumps(data).encode()
-    # The address is of our own server, on loopback: nobody can make it a file's.
+    # The address is that of our own server, on loopback, so it cannot name a file.
     request = Request(address, body, {"Content-Type": "application/json"})  # noqa: S310
     try:
         with urlopen(request, timeout=30) as answer:  # noqa: S310

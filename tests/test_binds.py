@@ -94,7 +94,7 @@ def test_its_own_tests_look_at_each_database(analytics: Service) -> None:
     assert len(failed) == 1, out
     assert "test_every_downgrade_undoes_its_upgrade[analytics]" in failed[0]
     assert f"{revision.name}: visit " in out
-    assert "downgrade() is to be the opposite of upgrade()" in out
+    assert "downgrade() has to undo all that upgrade() does" in out
 
 
 def test_what_is_refused(analytics: Service) -> None:

@@ -20,7 +20,7 @@ from test_kill import DRIVER
 
 pytestmark = pytest.mark.long
 PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": "k" * 32}
-# Revisions on top of the one that is shipped, which the service's own table goes through.
+# Revisions after the one that comes with the service; they change the service's own table.
 LIVE = """\
 import time
 
@@ -123,14 +123,14 @@ def test_two_nodes_serve_while_the_third_migrates(services: list[Service]) -> No
         assert [get("/readyz")[0] for get in others] == [200, 200]
     process.communicate()
     print(dict(answers))
-    # DDL ends the transactions in its way, on each node: an error of a request, not of the service.
-    # Four revisions of two such statements and two nodes, of which one is asked at a time.
+    # DDL ends the transactions in its way, on each node, and the request fails.
+    # Four revisions of two such statements each; two nodes, of which one is asked at a time.
     assert answers.pop(("read", 500), 0) + answers.pop(("write", 500), 0) <= 16
     assert set(answers) - {("readyz", 200)} == {("read", 200), ("write", 201), ("readyz", 503)}
 
 
 def migrate_slowly(services: list[Service]) -> subprocess.Popen[str]:
-    """Start a migration on the first node; return its process in the midst of it."""
+    """Start a migration on the first node; return its process while it migrates."""
     pause = "import time\ntime.sleep(0.3)\n"
     write_history(services[0], *((pause + textwrap.dedent(up), down) for up, down in MIXED))
     process = start(services[0], "upgrade", "head")
@@ -160,7 +160,9 @@ def test_the_wait_ends_and_says_who_is_at_it(services: list[Service]) -> None:
     assert "did not end within 0.5 s: somebody. Let it end" in said
     assert "Traceback" not in said
 
-    services[1].run("alembic", "upgrade", "head")  # once it is clear that somebody is dead
+    services[1].run(
+        "alembic", "upgrade", "head"
+    )  # after the time in which it becomes clear that the owner is dead
     all_is_done_once(services)
 
 

@@ -22,6 +22,13 @@ def printed(root: Path, name: str) -> list[str]:
     return found[1].splitlines()
 
 
+def first(root: Path) -> str:
+    """Return the first command of README.md, which asks its questions."""
+    command = (root / "README.md").read_text("utf-8").partition("```sh\n")[2].partition("\n")[0]
+    assert "--no-input" not in command
+    return command
+
+
 def pythons() -> list[str]:
     """Return the supported Pythons of this machine, this one first."""
     found = [sys.executable]
@@ -49,9 +56,9 @@ def project(template: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) 
         PATH=str(tools),
         HOME="/none",
     )
-    assert "my-service is ready" in out
+    assert "first-service is ready" in out
     assert run(["git", "status", "--porcelain"], place / "clone") == ""
-    return place / "my-service"
+    return place / "first-service"
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +127,9 @@ def test_the_start_page_fits_the_window(address: str, width: int, tmp_path: Path
 
 def test_the_shorter_commands(template: Path, run: Run, tmp_path: Path) -> None:
     run(["git", "clone", "--quiet", f"file://{template}", "clone"], tmp_path)
-    render, tests = printed(template, "with uv")
+    (render,), (tests,) = printed(template, "with uv"), printed(template, "tests with uv")
 
-    assert "my-service is ready" in run(["bash", "-ec", render], tmp_path / "clone")
+    assert "second-service is ready" in run(["bash", "-ec", render], tmp_path / "clone")
     # The tests themselves are what runs here: that they are found is enough.
     assert "tests collected" in run(
         ["bash", "-ec", f"{tests} --collect-only -q"], tmp_path / "clone"
@@ -131,13 +138,23 @@ def test_the_shorter_commands(template: Path, run: Run, tmp_path: Path) -> None:
 
 def test_the_prompts_take_enter_for_an_answer(template: Path, run: Run, tmp_path: Path) -> None:
     run(["git", "clone", "--quiet", f"file://{template}", "clone"], tmp_path)
-    text = (template / "README.md").read_text("utf-8")
-    command = text.partition("```sh\n")[2].partition("\n")[0]
-    assert "--no-input" not in command
 
-    out = run(["bash", "-ec", f"yes '' | head -n 8 | {command}"], tmp_path / "clone")
+    out = run(["bash", "-ec", f"yes '' | head -n 8 | {first(template)}"], tmp_path / "clone")
 
     assert "my-service is ready" in out
+
+
+def test_each_command_works_after_the_others(template: Path, run: Run, tmp_path: Path) -> None:
+    """Whoever tries all of them in the order of the page meets no folder that exists already."""
+    run(["git", "clone", "--quiet", f"file://{template}", "clone"], tmp_path)
+    commands = [f"{first(template)} --no-input"]
+    commands += [*printed(template, "render"), *printed(template, "with uv")]
+
+    for command in commands:
+        run(["bash", "-ec", f"{command} setup=no"], tmp_path / "clone")
+
+    made = {path.parent.name for path in tmp_path.glob("*/alembic.ini")}
+    assert made == {"my-service", "first-service", "second-service"}
 
 
 @pytest.mark.parametrize("python", pythons())

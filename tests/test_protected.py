@@ -1,4 +1,4 @@
-"""In staging and production, what may lose data needs a second thought."""
+"""In staging and production, what may lose data must be confirmed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

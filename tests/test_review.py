@@ -218,7 +218,7 @@ def test_the_picture_is_the_same_in_each_process(service: Service) -> None:
         service.run("alembic", "revision", "-m", name, *head)
     drawn = set()
     for seed in range(6):
-        service.run("alembic_support.review", PYTHONHASHSEED=str(seed))
+        service.run("migrations.draw", PYTHONHASHSEED=str(seed))
         drawn.add((service.folder / PICTURE).read_text("utf-8"))
 
     assert len(drawn) == 1
@@ -299,5 +299,5 @@ def test_a_run_on_a_protected_database_is_refused(service: Service, name: str) -
 
     out = service.run("pytest", "-q", "-n", "2", fails=True, APP_ENV=name)
 
-    assert f"Tests do not run in {name}: unset APP_ENV" in out
+    assert f"Tests do not run in {name}: change or remove APP_ENV, set in the environment" in out
     assert service.databases() == before

@@ -43,7 +43,7 @@ def refused(service: Service, *words: str) -> str:
 
 
 def test_a_revision_that_this_code_has_not(service: Service) -> None:
-    """It was deleted, or another service migrates the database; --purge is the way out."""
+    """The revision was deleted, or another service migrates the database; --purge is a way out."""
     service.run("alembic", "upgrade", "head")
     execute(service, "UPDATE alembic_version SET version_num = 'of_others'")
 
@@ -77,7 +77,7 @@ def test_branches(service: Service) -> None:
 
 
 def test_no_revision_at_all(service: Service) -> None:
-    """As in an image that lacks a folder: it must not look like a success."""
+    """As in an image that lacks a folder. This must not look like a success."""
     service.revisions()[0].unlink()
 
     said = refused(service, "alembic", "upgrade", "head")
@@ -139,21 +139,14 @@ def test_a_foreign_key_of_another_type(service: Service) -> None:
     steps = (f'op.create_table("parent", {key})', f'op.create_table("child", {key}, {refers})')
     write_history(service, ("\n".join(steps), ""))
 
-    assert "need the type of those they refer to" in refused(service, "alembic", "upgrade", "head")
-
-
-@ON_SQLITE
-def test_a_file_that_is_no_database(service: Service, tmp_path: Path) -> None:
-    service.write("text.db", "no database" * 999)
-    for path in (service.folder / "text.db", tmp_path / "no" / "folder.db"):
-        said = refused(replace(service, url=f"sqlite:///{path}"), "alembic", "upgrade", "head")
-        assert "cannot be reached" in said
-        assert "Let this user write to the file and its folder, or mend DATABASE_URL" in said
+    assert "the types of the columns they refer to" in refused(
+        service, "alembic", "upgrade", "head"
+    )
 
 
 @contextmanager
 def odd(service: Service) -> Iterator[Service]:
-    """The service on a database of an odd name, as a user whose password holds anything."""
+    """The service on a database with an odd name, and a user with an odd password."""
     password, user = f"{string.punctuation} %(x)s %s", f"odd_{secrets.token_hex(4)}"
     name = f"{ODD} {user}"
     with server(service.kind).connect() as connection:
@@ -208,13 +201,14 @@ def test_two_services_with_a_schema_each(service: Service) -> None:
         each.run("pytest", "-q", "-p", "no:cacheprovider", "-k", "agree or one_chain")
     found = sa.inspect(service.engine())
     assert found.get_table_names() == []
+    tables = {"alembic_log", "alembic_version", "note", "thing"}
     for schema in ("My Schema", "other"):
-        assert set(found.get_table_names(schema)) == {"alembic_version", "note", "thing"}
+        assert set(found.get_table_names(schema)) == tables
 
 
 @pytest.mark.parametrize("service", ["postgresql"], indirect=True)
 def test_a_moment_without_a_zone_becomes_one_in_utc(service: Service) -> None:
-    """Whatever the zone of the session: PostgreSQL by itself would take it for New York's."""
+    """Whatever the zone of the session is: PostgreSQL itself would take it for New York's time."""
     name = sa.make_url(service.url).database
     execute(service, f"ALTER DATABASE {name} SET timezone = 'America/New_York'")
     kind = 'mapped_column(sa.Enum("a", "b", name="Kind"), index=True)'
@@ -238,6 +232,7 @@ def test_any_folder_and_any_place_to_start(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     service = Service("sqlite", folder, "sqlite:///data/one.db", env)
+    service.run("flask", "db", "create")
     service.write("app/things/models.py", MODEL)
     ini = str(folder / "alembic.ini")
 
@@ -282,7 +277,7 @@ PAUSE = {
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=lambda by: by.name)
 def test_somebody_stops_it(service: Service, by: signal.Signals) -> None:
-    """Ctrl+C, or an orchestrator: who waits ends, who migrates ends, and the next one goes on."""
+    """On Ctrl+C, or by an orchestrator, both the waiting and the migrating process end."""
     pause = "import os\nif os.environ.get('PAUSE'):\n"
     pause += textwrap.indent(PAUSE[service.kind], "    ")
     upgrade, downgrade = MIXED[1]
