@@ -63,13 +63,19 @@ questions: defaultdict[str | None, list[Question]] = defaultdict(list)  # the la
 asking = Lock()
 
 
+def this_app() -> Flask:
+    """Return the app itself, which another thread can use."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return app
+
+
 def migration_status(bind: str | None = None, patience: float = TIMEOUT) -> Status:
     """Compare a database's revision with the code's head.
 
     `patience` is how many seconds to wait for an answer; after that, the database counts as
     unreachable.
     """
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = this_app()
     try:
         current = question(app, bind).answer.result(patience)
     except Exception as error:
@@ -113,7 +119,7 @@ def no_database(error: DBAPIError) -> ResponseReturnValue:
 
 def does_answer(bind: str | None) -> bool:
     """Tell whether a database answers in limited time."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = this_app()
     try:
         question(app, bind).answer.result(TIMEOUT)
     except Exception:  # whatever a driver raises, and TimeoutError
