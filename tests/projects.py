@@ -177,10 +177,10 @@ def fill(project: Project) -> Project:
     with project.engine().begin() as connection:
         for number in (1, 2):
             connection.exec_driver_sql(
-                f"INSERT INTO author (id, email) VALUES ({number}, 'a{number}@example.org')"  # noqa: S608
+                f"INSERT INTO author (id, email) VALUES ({number}, 'a{number}@example.org')"  # noqa: S608 (a number)
             )
             connection.exec_driver_sql(
-                "INSERT INTO book (id, title, cents, author_id) "  # noqa: S608
+                "INSERT INTO book (id, title, cents, author_id) "  # noqa: S608 (a number)
                 f"VALUES ({number}, 'Book {number}', 1.5, {number})"
             )
     return project
