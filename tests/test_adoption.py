@@ -1,4 +1,4 @@
-"""migrator/ can be left, and taken into a project that has a history: its README, word for word."""
+"""migrator/ can be left, and taken into a project that has a history: its pages, word for word."""
 
 import re
 import subprocess
@@ -36,10 +36,6 @@ class Thing(db.Model):
 """
 
 
-def page(service: Service, title: str) -> str:
-    return section((service.folder / "migrator/README.md").read_text("utf-8"), title)
-
-
 @pytest.fixture
 def test_database(service: Service, tmp_path: Path) -> Iterator[str]:
     (tmp_path / "test").mkdir()
@@ -51,7 +47,7 @@ def test_it_is_left(service: Service, test_database: str) -> None:
     service.run("alembic", "upgrade", "head")
     with service.serve() as get:
         assert get("/notes", {"title": "kept"})[0] == 201
-    text = page(service, "Leave it")
+    text = (service.folder / "migrator/leave.md").read_text("utf-8")
 
     follow(text, service.folder, shell(service.folder, service.environ()))
 
@@ -122,7 +118,7 @@ def test_it_is_taken_along(
 ) -> None:
     """The history, the revision and the rows stay; a new revision, the lock and a race work."""
     migrator = template / "{{cookiecutter.project_slug}}/migrator"
-    text = section((migrator / "README.md").read_text("utf-8"), TITLES[make])
+    text = section((migrator / "take-along.md").read_text("utf-8"), TITLES[make])
     with database(kind, tmp_path) as url:
         project = make(kind, tmp_path / "project", url, env)
         history, rows = project.run("history"), project.rows()
@@ -175,9 +171,9 @@ print(*sorted(sys.modules.keys() & {"app", "click", "flask", "migrations", "werk
 def test_it_needs_neither_flask_nor_an_app(
     template: Path, env: dict[str, str], tmp_path: Path
 ) -> None:
-    """The env.py of its README is all that it needs, without Flask and without flask_cli.py."""
+    """The env.py of its page is all that it needs, without Flask and without flask_cli.py."""
     migrator = template / "{{cookiecutter.project_slug}}/migrator"
-    text = section((migrator / "README.md").read_text("utf-8"), "Plain Alembic")
+    text = section((migrator / "take-along.md").read_text("utf-8"), "Plain Alembic")
     with database("sqlite", tmp_path) as url:
         project = plain_alembic("sqlite", tmp_path / "project", url, env)
         run = shell(project.folder, project.environ())
@@ -216,7 +212,7 @@ print(server.code(Psycopg2Error()) in server.BUSY)
 def printed(template: Path, env: dict[str, str], code: str) -> str:
     """Return what a piece of Python prints that can import migrator."""
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-B", "-c", code],
         cwd=template / "{{cookiecutter.project_slug}}",
         env=env,
         stdout=subprocess.PIPE,
