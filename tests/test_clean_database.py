@@ -1,14 +1,16 @@
 """A clean database is like the real one, and what killed runs have left of them goes away."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import histories
 import pytest
 import sqlalchemy as sa
 from migrator.database import Database, scratch_age
 from migrator.database import database as database_at
-from support import DRIVERS, SERVERS, server
+from support import DRIVERS, SERVERS, Service, server
 
 SERVER_KINDS = tuple(SERVERS)
 DAY = 24 * 60 * 60
@@ -73,6 +75,53 @@ def test_a_revision_may_make_an_extension_that_the_real_one_has() -> None:
             execute(clean, "CREATE EXTENSION citext")
         with pytest.raises(sa.exc.ProgrammingError, match="already exists"):
             execute(place, "CREATE EXTENSION citext")
+
+
+NOTIFY = '''\
+"""Notify"""
+
+from alembic import op
+
+revision = "notify"
+down_revision = {down!r}
+
+
+def upgrade() -> None:
+    # what only the operator's extension has, as the functions of Citus
+    op.execute(
+        "CREATE TRIGGER notify AFTER UPDATE ON note FOR EACH ROW "
+        "EXECUTE FUNCTION tools.triggered_change_notification()"
+    )
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER notify ON note")
+'''
+
+
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+def test_a_revision_may_call_what_an_operators_extension_has(service: Service) -> None:
+    make = ("CREATE SCHEMA tools", "CREATE EXTENSION tcn SCHEMA tools")
+    histories.execute(service, *make)
+    (first,) = service.revisions()
+    down = re.findall('^revision = "(.*)"', first.read_text("utf-8"), re.MULTILINE)[0]
+    service.write("migrations/versions/notify.py", NOTIFY.format(down=down))
+
+    service.run("alembic", "upgrade", "head")
+    service.run("alembic", "check")
+    models = service.folder / "app/notes/models.py"
+    text = models.read_text("utf-8")
+    models.write_text(text + "    pinned: Mapped[bool | None]\n", "utf-8")
+    service.run("alembic", "revision", "--autogenerate", "-m", "Pin note")
+    written = service.newest().read_text("utf-8")
+    assert "pinned" in written
+    assert "TRIGGER" not in written
+    service.run("alembic", "upgrade", "head")
+    service.run("pytest", "-q")
+    service.run("alembic", "downgrade", "base")
+
+    kept = "SELECT count(*) FROM pg_extension WHERE extname = 'tcn'"
+    assert histories.rows(service, kept) == [(1,)]
 
 
 def test_what_cannot_be_copied_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -246,3 +246,17 @@ def test_each_database_of_the_release_is_tried(released: Service, run: Callable[
 
     assert "v1 can read and write all its tables" in said
     assert "v1 has no database extra" in said
+
+
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("named", [[], ["v1"]])
+def test_a_repository_of_another_user_is_not_one_without_releases(
+    released: Service, named: list[str]
+) -> None:
+    """As in a container that CI starts: git says which setting allows it."""
+    words = ("flask", "db", "compatible", *named)
+
+    # The variable is git's own, for tests.
+    said = released.run(*words, fails=True, GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+
+    assert "git config --global --add safe.directory" in said

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from histories import MIXED, execute, rows, write_history
+from histories import MIXED, execute, rows, start, write_history
 from support import Service, database
 
 pytestmark = pytest.mark.parametrize("service", ["mariadb"], indirect=True)
@@ -105,6 +105,38 @@ def test_a_step_that_is_skipped_still_has_its_result(service: Service, insert: s
 
     service.run("alembic", "upgrade", "head")
 
+    assert rows(service, "SELECT parent_id FROM child") == [(2,)]
+    assert rows(service, "SELECT count(*) FROM parent") == [(2,)]
+
+
+def test_a_busy_table_repeats_nothing(service: Service) -> None:
+    """A step that was done has its result in the next try of the same run as well."""
+    step = """
+    table = sa.Table("parent", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
+                     sa.Column("name", sa.String(9)))
+    (key,) = op.get_bind().execute(table.insert(), {"name": "x"}).inserted_primary_key
+    op.execute(DOUBLE)
+    op.add_column("applied", sa.Column("note", sa.Text))
+    op.get_bind().execute(sa.text("INSERT INTO child (parent_id) VALUES (:key)"), {"key": key})
+    """.replace("DOUBLE", repr(DOUBLE[0]))
+    tables = """
+    op.create_table("parent", sa.Column("id", sa.Integer, primary_key=True),
+                    sa.Column("name", sa.String(9)))
+    op.execute("INSERT INTO parent (name) VALUES ('first')")
+    op.create_table("child", sa.Column("parent_id", sa.Integer))
+    """
+    write_history(service, MIXED[0], (tables, ""), (step, ""))
+    service.run("alembic", "upgrade", "r2")
+    with service.engine().connect() as somebody:
+        somebody.exec_driver_sql("SELECT * FROM applied")
+        process = start(service, "-x", "lock_timeout=1", "upgrade", "head")
+        assert process.stdout
+        while "trying again" not in process.stdout.readline():
+            assert process.poll() is None
+    said = process.communicate(timeout=60)[0]
+
+    assert process.returncode == 0, said
+    assert balances(service) == [200 * n for n in range(1, 6)]
     assert rows(service, "SELECT parent_id FROM child") == [(2,)]
     assert rows(service, "SELECT count(*) FROM parent") == [(2,)]
 

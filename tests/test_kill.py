@@ -65,11 +65,11 @@ def logged():
 
 def kill_server_side(driver):
     with engine.connect() as connection:
-        if how == "lose-all":  # by way of PgBouncer, which has numbers of its own
+        if how == "lose-all":  # PgBouncer shows its own process ids
             everybody = "pg_stat_activity WHERE datname = current_database()"
             end = f"SELECT pg_terminate_backend(pid) FROM {everybody} AND pid <> pg_backend_pid()"
             connection.exec_driver_sql(end)
-            print("terminated", flush=True)  # between two transactions nobody notices
+            print("terminated", flush=True)  # unnoticed if it comes between two transactions
         elif kind == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_terminate_backend({driver.info.backend_pid})")
         else:
@@ -77,13 +77,16 @@ def kill_server_side(driver):
 
 
 def strike_at(moment):
-    """Have what was asked for happen when the driver sends its n-th command, or right after."""
+    """Have what was asked for happen when the driver sends its n-th command, or right after.
+
+    Return a function that tells how many it has sent.
+    """
     sent = 0
 
     def strike(driver=None):
         if how.startswith("lose"):
             nonlocal sent
-            sent = 10**9  # not the connection that ends the other one
+            sent = 10**9  # so that the connection that ends the other one is not struck
             kill_server_side(driver)
         else:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -119,6 +122,7 @@ def strike_at(moment):
         import pymysql
 
         wrap(pymysql.connections.Connection, "_execute_command")
+    return lambda: sent
 
 
 def upgrade(moment=None, after=None, address=None):
@@ -129,11 +133,11 @@ def upgrade(moment=None, after=None, address=None):
             os.environ["DATABASE_URL"] = address
         os.dup2(write, 1)
         os.dup2(write, 2)
-        if moment:
-            strike_at(moment)
+        count = strike_at(moment) if moment else int
         try:
             main(["-x", "lock_wait=20", "upgrade", "head"])
             status = 0
+            print("sent", count())
         except SystemExit as error:
             status = error.code or 0
         except BaseException:
@@ -154,7 +158,8 @@ def upgrade(moment=None, after=None, address=None):
 def check(moment, ended, printed):
     status, again = upgrade(address=elsewhere)
     once = sorted(set(logged())) == sorted(logged())
-    if status or contents() != wanted or not once:
+    left = sa.inspect(engine).has_table("alembic_journal")
+    if status or contents() != wanted or not once or left:
         failures.append([moment, ended, printed, status, again, contents()])
 
 
@@ -171,6 +176,15 @@ if how == "random":
         moment = took * number / (interval + 1)
         check(moment, *upgrade(after=moment))
         runs += 1
+elif how == "end":
+    reset()
+    _, printed = upgrade(10**9)
+    last = int(printed.split()[-1])
+    for how in ("kill", "kill-after"):
+        for moment in range(last - interval // 2 + 1, last + 1):
+            reset()
+            check(moment, *upgrade(moment))
+            runs += 1
 else:
     moment, ended, printed = 1, None, ""
     while ended != 0 or "terminated" in printed:
@@ -194,7 +208,7 @@ def service(service: Service) -> Service:
 
 
 def drive(service: Service, how: str, amount: int) -> list[str]:
-    """Run the driver; return what the interrupted upgrades printed. Nothing is lost or doubled."""
+    """Run the driver; check that nothing is lost or doubled; return what was printed."""
     result = json.loads(service.run("driver", how, str(amount)).splitlines()[-1])
     assert result["failures"] == []
     assert result["runs"] >= 6
@@ -215,12 +229,19 @@ def test_killed_at_any_time(service: Service) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("service", ["mariadb"], indirect=True)
+def test_killed_at_the_very_end(service: Service) -> None:
+    """Before and after each of the last commands: no table of the journal's stays for good."""
+    drive(service, "end", 40)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("service", ["postgresql", "mariadb"], indirect=True)
 def test_a_lost_connection(service: Service) -> None:
     printed = drive(service, "lose", 7)
 
     said = "was lost. Run this again"
-    # Lost while connecting: another message tells that.
+    # A connection that is lost while it is made gets another message.
     others = ("cannot be reached", "Lost connection to MySQL server")
     assert [p for p in printed if not any(text in p for text in (said, *others))] == []
     assert sum(said in p for p in printed) > len(printed) / 2
@@ -234,7 +255,7 @@ def test_by_way_of_pgbouncer(service: Service, how: str, amount: int) -> None:
         drive(replace(service, url=pooled), how, amount)
 
 
-def test_a_failing_statement_can_be_mended(service: Service) -> None:
+def test_a_failing_statement_can_be_fixed(service: Service) -> None:
     bad = 'op.execute("UPDATE account SET balance = 7")\nop.rename_table("none", "movement")'
     write_history(service, *MIXED[:2], (bad, "pass"))
     service.run("alembic", "upgrade", "r2")
@@ -248,7 +269,7 @@ def test_a_failing_statement_can_be_mended(service: Service) -> None:
     assert rows(service, "SELECT DISTINCT balance FROM account") == [(7,)]
 
 
-# An error tells what is done already, and each of these statements has its own.
+# When one of these is executed again, an error tells that it is done, for each a different one.
 AGAIN = (
     "CREATE DATABASE {side}",
     "DROP DATABASE {side}",
@@ -271,8 +292,8 @@ def test_ddl_that_is_done_already_is_known(service: Service) -> None:
     statements = [statement.format(side=side).split("; ") for statement in AGAIN]
     steps = ["\n".join(f"op.execute({s!r})" for s in group) for group in statements]
     for number, step in enumerate(steps):
-        mended = [(done, "") for done in steps[:number]]
-        write_history(service, MIXED[0], *mended, (f'{step}\nop.execute("SELECT none")', ""))
+        fixed = [(done, "") for done in steps[:number]]
+        write_history(service, MIXED[0], *fixed, (f'{step}\nop.execute("SELECT none")', ""))
         assert "Unknown column 'none'" in service.run("alembic", "upgrade", "head", fails=True)
 
     write_history(service, MIXED[0], *((step, "") for step in steps))

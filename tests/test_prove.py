@@ -81,7 +81,7 @@ def test_a_downgrade_that_leaves_something_is_named(service: Service) -> None:
 def test_a_hook_that_fails_keeps_the_revision(service: Service) -> None:
     add_model(service, MODEL)
     prove = service.folder / "migrations/prove.py"
-    prove.write_text(prove.read_text("utf-8").replace("faults_of(path)", "1 / 0", 1), "utf-8")
+    prove.write_text(prove.read_text("utf-8").replace("prove_file(path)", "1 / 0", 1), "utf-8")
 
     out = service.run(*NEW)
 

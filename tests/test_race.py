@@ -19,8 +19,7 @@ LOCK = {
     "mariadb": "SELECT GET_LOCK(CONCAT('alembic.', DATABASE()), 0)",
     "sqlite": "BEGIN IMMEDIATE",
 }
-
-
+# How a message names the connection that asks this.
 SELF = {
     "postgresql": "SELECT pg_backend_pid()",
     "mysql": "SELECT CONNECTION_ID()",
@@ -205,15 +204,22 @@ class TestPostgreSQL:
         valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_account_owner'::regclass"
         assert rows(service, valid) == [(True,)]
 
-    def test_an_invalid_index_with_an_odd_name_too(self, service: Service) -> None:
-        table = """op.create_table("My table", sa.Column("n", sa.Integer))
-        op.execute('INSERT INTO "My table" VALUES (1), (1)')"""
-        index = """with op.get_context().autocommit_block():
-            op.create_index(
+    @pytest.mark.parametrize(
+        "index",
+        [
+            """op.create_index(
                 "Of n", "My table", ["n"], unique=True, postgresql_concurrently=True,
                 if_not_exists=True,
-            )"""
-        write_history(service, (table.replace("\n        ", "\n"), ""), (index, ""))
+            )""",
+            # PostgreSQL writes a name without quotes in small letters.
+            "op.execute('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS Of_N ON \"My table\" (n)')",
+        ],
+    )
+    def test_an_invalid_index_with_an_odd_name_too(self, service: Service, index: str) -> None:
+        table = """op.create_table("My table", sa.Column("n", sa.Integer))
+        op.execute('INSERT INTO "My table" VALUES (1), (1)')"""
+        block = f"with op.get_context().autocommit_block():\n            {index}"
+        write_history(service, (table.replace("\n        ", "\n"), ""), (block, ""))
         service.run("alembic", "upgrade", "head", fails=True)
         execute(service, 'DELETE FROM "My table"')
 
@@ -234,7 +240,7 @@ class TestPostgreSQL:
         assert rows(service, "SELECT mood::text FROM me") == [("glad",)]
 
     def test_the_lock_outlasts_the_servers_patience(self, service: Service) -> None:
-        """Its owner is idle for long, and a server may be told to end idle connections."""
+        """Its connection is idle for long, and a server may be told to end idle connections."""
         name = sa.make_url(service.url).database
         setting = "idle_in_transaction_session_timeout = '500ms'"
         execute(service, f"ALTER DATABASE {name} SET {setting}")

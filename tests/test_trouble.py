@@ -1,5 +1,6 @@
 """What goes wrong around a migration: nothing is lost, and what is said names the cure."""
 
+import re
 import secrets
 import signal
 import string
@@ -130,6 +131,29 @@ def test_a_full_disk(service: Service) -> None:
     write_history(service, (note, ""), (insert, ""))
     service.run("alembic", "upgrade", "head")
     assert rows(service, "SELECT id FROM note") == [(1,)]
+
+
+def test_a_statement_that_the_database_refuses(service: Service) -> None:
+    """It is named with the line of the revision, whatever is wrong with it."""
+    table = 'op.execute("CREATE TABLE note (id INTEGER PRIMARY KEY, body TEXT)")'
+    row = "op.execute(\"INSERT INTO note VALUES (1, 'a')\")"
+    write_history(service, (table, ""), (f"{row}\n{row}", ""))
+    service.run("alembic", "upgrade", "r1")
+
+    for wrong in (
+        row,
+        'op.execute("INSERT INTO nowhere VALUES (1)")',
+        'op.execute("UPDATE note SET nothing = 1")',
+    ):
+        write_history(service, (table, ""), (f"{row}\n{wrong}", ""))
+        said = refused(service, "alembic", "upgrade", "head")
+        (statement,) = re.findall('"(.*)"', wrong)
+        assert f"The database refused: {statement}" in said
+        (line,) = re.findall(r"r2\S*\.py, line (\d+): ", said)
+        text = next(path for path in service.revisions() if "r2" in path.name).read_text("utf-8")
+        assert text.splitlines()[int(line) - 1].strip() == wrong
+    write_history(service, (table, ""), (row, ""))
+    service.run("alembic", "upgrade", "head")
 
 
 @pytest.mark.parametrize("service", ["mariadb"], indirect=True)

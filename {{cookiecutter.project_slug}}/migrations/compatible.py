@@ -1,4 +1,4 @@
-"""`flask db compatible`: use the models of the release before on a database of this release."""
+"""`flask db compatible`: try the models of the release before on a database of this release."""
 
 import sys
 
@@ -14,8 +14,8 @@ from migrator.messages import tell
 def compatible(config: AlembicConfig, revision: str) -> None:
     """Check that the models of an earlier release can use a database with these revisions.
 
-    `revision` is a name for git, such as a tag; "" is the release before this one.
-    Raises CommandError with what they cannot do.
+    `config` has the section of alembic.ini for one database. `revision` is a commit or a tag of
+    git; "" is the release before this one. Raises CommandError with what the models cannot do.
     """
     # Imported here, so that the start of the service does not wait for them.
     from migrator.proof.compatible import TRIAL, Release, try_release
@@ -38,10 +38,13 @@ def compatible(config: AlembicConfig, revision: str) -> None:
         heads = ScriptDirectory.from_config(old).get_heads()
         program = [sys.executable, ROOT / "migrations/trial.py", TRIAL, bind or ""]
         release = Release(name, heads, folder, [*map(str, program)])
-        verdict = try_release(config, database(*load_config().migration_database(bind)), release)
+        real = database(*load_config().migration_database(bind))
+        verdict = try_release(config, real, release)
     for fault in verdict.untried:
         tell(f"Not tried: {fault.action} of {fault.table}, because {fault.reason}")
-    faults = [f"{path.name}: {text}" for path, texts in verdict.findings.items() for text in texts]
-    if faults:
-        raise CommandError("\n".join(faults))
+    problems: list[str] = []
+    for path, findings in verdict.findings.items():
+        problems += [f"{path.name}: {finding}" for finding in findings]
+    if problems:
+        raise CommandError("\n".join(problems))
     return tell(f"{name} can read and write all its tables after {len(verdict.findings)} revisions")

@@ -1,6 +1,6 @@
-"""Draw the revisions and the models, in the README.md beside the revisions.
+"""Draw the revisions and the models of a database into the README.md beside its revisions.
 
-A hook in alembic.ini does that for every new revision, and `flask db draw` does it at any time.
+A hook in alembic.ini does so for every new revision, and `flask db draw` does it at any time.
 """
 
 from pathlib import Path
@@ -18,14 +18,17 @@ above, two branches have added a revision each: `alembic merge heads` joins them
 
 
 def draw(config: AlembicConfig) -> None:
-    """Draw the revisions and the models, in the README.md beside the revisions."""
+    """Draw the revisions and the models of a database into the README.md beside the revisions.
+
+    `config` has the section of alembic.ini for that database.
+    """
     path, text = drawing(config)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, "utf-8", newline="\n")
 
 
 def drawing(config: AlembicConfig) -> tuple[Path, str]:
-    """Return the path of the README.md of a database's revisions, and the text for it."""
+    """Return the path of the README.md beside the revisions of a database, and its text."""
     import_models()
     section = config.config_ini_section
     bind = None if section == "alembic" else section
@@ -34,6 +37,6 @@ def drawing(config: AlembicConfig) -> tuple[Path, str]:
     return Path(script.versions, "README.md"), picture(script, db.metadatas[bind], title, ABOUT)
 
 
-if __name__ == "__main__":  # Alembic runs it as a post-write hook
+if __name__ == "__main__":  # Alembic runs this file as a post-write hook
     for section in ("alembic", *BINDS):
         draw(AlembicConfig(ROOT / "alembic.ini", ini_section=section))

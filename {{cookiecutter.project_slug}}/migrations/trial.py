@@ -1,7 +1,7 @@
-"""Run in the folder of another release, and use its models as migrator/proof/trial.py asks.
+"""Run migrator/proof/trial.py of this release with the models of another release.
 
-The arguments are the path of this release's migrator/proof/trial.py, and the name of a bind or "".
-migrations/compatible.py starts it.
+migrations/compatible.py starts this file in the folder of the other release. The arguments are the
+path of trial.py, and the name of a bind, or "" for the main database.
 """
 
 import os
@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 if __name__ == "__main__":
     path, bind = sys.argv[1:]
-    answers, sys.stdout = sys.stdout, sys.stderr  # keep what that release prints out of the answers
-    sys.path.insert(0, os.getcwd())  # import that release's `app`, not an installed one
+    # Without these, an answer could be what the other release prints, and `app` an installed one.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    sys.path.insert(0, os.getcwd())
 
     from app.db import db, import_models
 

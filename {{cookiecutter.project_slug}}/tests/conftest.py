@@ -1,6 +1,10 @@
-"""Fixtures: new databases that the revisions build; what a test does to them is rolled back."""
+"""Fixtures: the service on new databases, which the revisions build.
+
+What a test does to the databases is rolled back.
+"""
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,18 +34,20 @@ from migrator import Database, ScratchRefusedError, database
 
 
 def pytest_configure() -> None:
-    """Stop with one message, before anything connects, if the settings do not allow tests."""
+    """End pytest with one message, before anything connects, if the settings do not allow tests."""
     try:
         variables = load_variables()
         environment = environment_name(variables)
         load_config("testing")
-        import_models()
-        unseen()  # now, or a test's own import of models would hide faults from it
+        # What other packages deprecate is no fault of this project's models.
+        with warnings.catch_warnings(action="default", category=DeprecationWarning):
+            import_models()
+            unseen()  # before a test imports a module of models by itself, which would hide a fault
     except ConfigError as error:
         pytest.exit(error.message, returncode=2)
     source = variables.sources.get("APP_ENV")
     if variables.sources["DATABASE_URL"] == ".env" and "APP_ENV" in variables.from_file:
-        # DATABASE_URL is that of the environment in .env, even if the process says another one.
+        # DATABASE_URL belongs to the environment that .env names, even if APP_ENV is set elsewhere.
         environment, source = variables.from_file["APP_ENV"], ".env"
     if environment not in ("development", "testing"):
         message = f"Tests do not run in {environment}: change or remove APP_ENV, set in {source}"
@@ -49,13 +55,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run test_the_revisions_are_one_chain() first: if it fails, so do the others, less clearly."""
+    """Run test_the_revisions_are_one_chain() first, because it says most clearly what is wrong."""
     items.sort(key=lambda item: "one_chain" not in item.name)
 
 
 @pytest.fixture(scope="session")
 def addresses() -> Iterator[dict[str, str]]:
-    """Variables with the addresses of new databases: DATABASE_URL, and one for each bind."""
+    """The variables with the addresses of new, empty databases, one for each bind."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     with ExitStack() as stack:
         variables = {}
@@ -65,12 +71,13 @@ def addresses() -> Iterator[dict[str, str]]:
             new = stack.enter_context(empty(database(*address), f"test_{worker}", variable))
             url = new.url.render_as_string(hide_password=False)
             variables[f"{prefix(bind)}DATABASE_URL"] = url
-            variables[f"{prefix(bind)}MIGRATION_DATABASE_URL"] = ""  # that user may migrate as well
+            # The user in `url` has created the database, and so can migrate it.
+            variables[f"{prefix(bind)}MIGRATION_DATABASE_URL"] = ""
         yield variables
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Stop if the database does not answer, before pytest-xdist's workers start and hide that."""
+    """End pytest if a database does not answer, before the workers of pytest-xdist hide why."""
     if not session.config.getoption("numprocesses", None):
         return
     settings = load_config("testing")
@@ -81,7 +88,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @contextmanager
 def empty(original: Database, purpose: str, variable: str) -> Iterator[Database]:
-    """Make an empty database like another one; end the tests with one message if that fails."""
+    """Create an empty database like another one, and drop it at the end.
+
+    End pytest with one message if that fails. `variable` is the one with the address of the other
+    database.
+    """
     with ExitStack() as stack:
         try:
             new = stack.enter_context(original.scratch(purpose))
@@ -100,17 +111,18 @@ def config(addresses: dict[str, str]) -> Config:
 
 
 def alembic_ini(bind: str | None, connection: sa.Engine | sa.Connection | None) -> AlembicConfig:
+    """Return the section of alembic.ini for a bind, with a connection to use instead of its own."""
     section, attributes = bind or "alembic", {"connection": connection}
     return AlembicConfig(ROOT / "alembic.ini", ini_section=section, attributes=attributes)
 
 
 @pytest.fixture(scope="session")
 def service(config: Config) -> Iterator[Flask]:
-    """The service, on databases at head. Tests use `app` instead, which is rolled back."""
+    """The service, on databases at head. Use `app` in tests, which undoes what they do."""
     for bind, address in config.databases.items():
         with database(*address).engine().connect() as connection:
             command.upgrade(alembic_ini(bind, connection), "head")
-            connection.commit()  # without any revision, Alembic does not commit
+            connection.commit()  # if there is no revision, Alembic does not commit
     try:
         service = create_app(config)
     except ConfigError as error:
@@ -128,13 +140,13 @@ def service(config: Config) -> Iterator[Flask]:
 def app(service: Flask) -> Iterator[Flask]:
     """The service. After a test, its changes to the databases are undone, even committed ones."""
     with service.app_context():
-        engines: Any = db.engines
+        engines: Any = db.engines  # Any, because a connection takes the place of each engine
     originals = dict(engines)
     with ExitStack() as stack:
         for bind, engine in originals.items():
             connection = stack.enter_context(engine.connect())
             stack.callback(connection.begin().rollback)
-            connection.begin_nested()  # so that a session's commit ends only a savepoint
+            connection.begin_nested()  # so that the commit of a session ends only this savepoint
             engines[bind] = connection
         yield service
         engines.update(originals)
@@ -142,12 +154,16 @@ def app(service: Flask) -> Iterator[Flask]:
 
 @pytest.fixture
 def newer_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The code has one more revision than the tests' database."""
+    """Let the code have one more revision than the databases of the tests."""
     versions = script_directory().versions
     script = ScriptDirectory(str(ROOT / "migrations"), version_locations=[versions, str(tmp_path)])
     script.generate_revision("newer", "Newer", head="head", version_path=str(tmp_path))
     read = read_revisions
-    monkeypatch.setattr("app.health.read_revisions", lambda *key: read(*key) if key[0] else script)
+
+    def read_newer(bind: str | None, *rest: Any) -> ScriptDirectory:
+        return read(bind, *rest) if bind else script
+
+    monkeypatch.setattr("app.health.read_revisions", read_newer)
 
 
 @pytest.fixture

@@ -1,31 +1,29 @@
 """What migrator.proof needs to know about MariaDB and MySQL."""
 
-from typing import Any
+from typing import ClassVar
+from uuid import UUID
 
-import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from migrator.proof.special import Special as Base
-
-# Everything in the schema that is not a table.
-OTHERS = """
-    SELECT 'trigger', trigger_name, event_object_table, action_statement
-    FROM information_schema.triggers WHERE trigger_schema = DATABASE()
-    UNION ALL SELECT 'view', table_name, '', view_definition
-    FROM information_schema.views WHERE table_schema = DATABASE()
-    UNION ALL SELECT LOWER(routine_type), routine_name, '', routine_definition
-    FROM information_schema.routines WHERE routine_schema = DATABASE()
-    UNION ALL SELECT 'event', event_name, '', event_definition
-    FROM information_schema.events WHERE event_schema = DATABASE()
-    UNION ALL SELECT 'sequence', table_name, '', ''
-    FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'SEQUENCE'"""
+from migrator.proof.values import DOCUMENTS, ROOM, Type, Value, wild_values
 
 
 class Special(Base):
-    def others(self, connection: sa.Connection) -> list[str]:
-        rows = connection.exec_driver_sql(OTHERS)
-        return [", ".join(map(repr, row)) for row in rows]
+    """What the proof needs to know of MariaDB and MySQL."""
 
-    def samples(self, kind: sa.types.TypeEngine[Any], number: int) -> list[str]:
-        # BOOL is TINYINT here. A CHECK may allow only 0 and 1.
-        return [str(number % 2)] if isinstance(kind, mysql.TINYINT) else []
+    TEXTS: ClassVar[tuple[str, ...]] = ("1", "a", "2001", "::1", "10.0.0.1", str(UUID(int=1)))
+
+    def values(self, type_: Type, number: int) -> list[Value] | None:
+        if isinstance(type_, mysql.TINYINT):
+            # BOOL is TINYINT(1) here.
+            tame: list[Value] = [str(number % 2), str(1 - number % 2)]
+            return tame if type_.display_width == 1 else [*tame, "120", "-120"]
+        if isinstance(type_, mysql.MEDIUMINT):
+            return [str(number), str(2**23 - ROOM), str(ROOM - 2**23), "0"]
+        if isinstance(type_, mysql.LONGTEXT):
+            # JSON is a long text with a CHECK here, which SQLAlchemy does not reflect.
+            return [f'"Ab{number}"', *wild_values(type_), *DOCUMENTS]
+        if isinstance(type_, mysql.SET):
+            return [type_.values[number % len(type_.values)], ",".join(type_.values), ""]
+        return None

@@ -1,4 +1,4 @@
-"""What the proof needs to know of MySQL: what it needs to know of MariaDB."""
+"""What the proof needs to know of MySQL, which is the same as for MariaDB."""
 
 from migrator.mariadb.proof import Special
 

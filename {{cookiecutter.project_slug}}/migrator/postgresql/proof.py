@@ -1,49 +1,27 @@
 """What the proof needs to know of PostgreSQL."""
 
 import re
-from collections.abc import Iterator
-from copy import deepcopy
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from migrator.proof.special import Parts
 from migrator.proof.special import Special as Base
+from migrator.proof.values import Type, Value, python_type, tame_value, values_in, wild_values
 
-# All that is in a schema of the project's, but no table, and no part of a table or an extension.
-OTHERS = """
-    WITH schemas AS (
-        SELECT oid FROM pg_namespace
-        WHERE left(nspname, 3) <> 'pg_' AND nspname <> 'information_schema'
-    ), owned AS (SELECT objid FROM pg_depend WHERE deptype IN ('a', 'e', 'i'))
-    SELECT CASE relkind WHEN 'S' THEN 'sequence' ELSE 'view' END, oid::regclass::text,
-        CASE WHEN relkind <> 'S' THEN pg_get_viewdef(oid) END
-    FROM pg_class
-    WHERE relkind IN ('S', 'm', 'v') AND relnamespace IN (SELECT oid FROM schemas)
-        AND oid NOT IN (SELECT objid FROM owned)
-    UNION ALL SELECT 'function', oid::regprocedure::text, pg_get_functiondef(oid)
-    FROM pg_proc
-    WHERE prokind IN ('f', 'p') AND pronamespace IN (SELECT oid FROM schemas)
-        AND oid NOT IN (SELECT objid FROM owned)
-    UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid)
-    FROM pg_trigger WHERE NOT tgisinternal
-    UNION ALL SELECT 'type', oid::regtype::text, concat(
-        (SELECT string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder)
-            FROM pg_enum WHERE enumtypid = pg_type.oid),
-        CASE WHEN typtype = 'd' THEN format_type(typbasetype, typtypmod) END)
-    FROM pg_type
-    WHERE typtype IN ('d', 'e') AND typnamespace IN (SELECT oid FROM schemas)
-        AND oid NOT IN (SELECT objid FROM owned)"""
-CHECKS = """
-    SELECT pg_get_constraintdef(oid) FROM pg_constraint
-    WHERE conrelid = 'pg_temp.settling'::regclass AND contype = 'c'
-    ORDER BY length(conname), conname"""
+ESCAPED = re.compile(r'["\\]')  # in an element of an array
 
 
 class Special(Base):
     """What the proof needs to know of PostgreSQL."""
 
-    # All but those of style, and those for what the migrator's lock sees to.
+    TEXTS: ClassVar[tuple[str, ...]] = (
+        *("1", "a", "10.0.0.1", "08:00:2b:01:02:03", "08:00:2b:01:02:03:04:05", "<a/>"),
+        *("(1,2)", "(1,2),(3,4)", "((1,2),(3,4))", "<(1,2),3>", "{1,2,3}", "[1,2]"),
+        *("[1,2)", "[2001-02-03,2001-02-04)", "{[1,2)}", "{}", "[1,2,3]", '"a"=>"b"', "$.a"),
+    )
+    # All of squawk's rules except those of style, and those that ask for a limit or a transaction,
+    # which the migrator sets itself.
     LOCK_RULES: ClassVar[re.Pattern[str]] = re.compile(
         "(?!prefer-|require-(lock|statement|enum)|ban-(char|concurrent)|trans)"
     )
@@ -55,50 +33,36 @@ class Special(Base):
         usual = {inspector.default_schema_name, "information_schema"}
         return [None, *sorted(set(inspector.get_schema_names()) - usual)]
 
-    def others(self, connection: sa.Connection) -> list[str]:
-        rows = connection.exec_driver_sql(OTHERS)
-        return [", ".join(map(repr, row)) for row in rows]
+    def values(self, type_: Type, number: int) -> list[Value] | None:
+        if isinstance(type_, postgresql.ARRAY):
+            return self.arrays(type_.item_type, number)
+        if isinstance(type_, postgresql.DOMAIN):
+            return self.of_domain(type_, number)
+        if isinstance(type_, postgresql.BIT):
+            length = type_.length or 1
+            return ["1" * length, "0" * length]
+        return None
 
-    def settled(self, connection: sa.Connection, table: sa.TableClause, parts: Parts) -> Parts:
-        # `mood IN ('a')` becomes `= ANY ((ARRAY[…])::text[])`, and that, read again, something
-        # else, which stays. A revision that writes what it has reflected has read it again.
-        parts = deepcopy(parts)
-        places = [*expressions(parts)]
-        if places:
-            name = connection.dialect.identifier_preparer.format_table(table)
-            texts = read_again(connection, name, [holder[key] for holder, key in places])
-            for (holder, key), text in zip(places, texts, strict=True):
-                holder[key] = text
-        return parts
+    def arrays(self, item: Type, number: int) -> list[Value] | None:
+        """Return arrays with one element, with several, with NULL, and an empty one."""
+        elements = self.of_any(item, number)
+        if elements is None:
+            return None
+        quoted = ['"' + ESCAPED.sub(r"\\\g<0>", str(element)) + '"' for element in elements]
+        several = ",".join([*quoted, "NULL", quoted[0]])
+        return ["{" + quoted[0] + "}", "{" + several + "}", "{}"]
 
-    def array(self, text: str) -> str:
-        return "{" + text + "}"
+    def of_domain(self, type_: postgresql.DOMAIN, number: int) -> list[Value] | None:
+        """Return values of the type that a domain is of, and those that its CHECKs name."""
+        found = self.of_any(type_.data_type, number)
+        if found is None:
+            return None
+        check = "" if type_.check is None else str(type_.check)
+        return [*found, *values_in(check, type_.data_type)]
 
-
-def expressions(parts: Parts) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield where the expressions of a table are: a dictionary, and the key in it."""
-    for check in parts["check_constraints"]:
-        yield check, "sqltext"
-    for column in parts["columns"]:
-        if "computed" in column:
-            yield column["computed"], "sqltext"
-    for index in parts["indexes"]:
-        if "postgresql_where" in index.get("dialect_options", {}):
-            yield index["dialect_options"], "postgresql_where"
-
-
-def read_again(connection: sa.Connection, table: str, texts: list[str]) -> list[str]:
-    """Return expressions over a table as PostgreSQL has them once it has read these texts.
-
-    It is given them as CHECKs of an empty copy of the table, which is gone afterwards.
-    """
-    as_it_is = {"no_parameters": True}  # a % is no parameter
-    before, after = "CHECK ((", " IS NULL))"  # a CHECK is a boolean, and the texts may not be
-    with connection.begin_nested() as savepoint:
-        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE settling (LIKE {table})")
-        for number, text in enumerate(texts):
-            add = f"ALTER TABLE pg_temp.settling ADD CONSTRAINT c{number} CHECK (({text}) IS NULL)"
-            connection.exec_driver_sql(add, execution_options=as_it_is)
-        found = connection.exec_driver_sql(CHECKS).scalars().all()
-        savepoint.rollback()
-    return [check.removeprefix(before).removesuffix(after) for check in found]
+    def of_any(self, type_: Type, number: int) -> list[Value] | None:
+        """Return texts of any known type, or None."""
+        own = self.values(type_, number)
+        if own is None and python_type(type_) is not None:
+            own = [tame_value(type_, number), *wild_values(type_)]
+        return own and [value for value in own if not isinstance(value, bytes)]

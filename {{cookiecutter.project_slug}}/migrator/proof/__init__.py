@@ -1,14 +1,31 @@
-"""The proof: each new revision is applied, taken back and applied again, with rows in the tables.
+"""The proof that revisions do what they should, on databases that are made for the purpose.
+
+The tests' proof, with rows in the tables:
+
+rehearsal.py    apply each new revision, take it back, and apply it again
+contents.py     the rows of the tables, and what is lost of them
+rows.py         made-up rows
+values.py       the values in them
+documents.py    JSON in them, with the keys that a revision reads
+locks.py        statements that stop a running service, found by squawk
+special.py      what differs between the kinds of databases, in `migrator/<kind>/proof.py`
+
+The proof when a revision is written, without rows:
+
+spot.py         compare the database that the revisions make with that of the models
+todo.py         write what is wrong into the revision, as comments
+
+The proof that an earlier release can still work:
+
+compatible.py   try the models of another release on a database with the new revisions
+trial.py        what the process of that release executes
+releases.py     get the files of another release from git
+
+What they share:
 
 finding.py      what is wrong with a revision, and the comment that allows it
-rehearsal.py    apply, take back, apply again
-rows.py         made-up rows
-differences.py  what a database holds, and what differs between two moments
-spot.py         what revisions make, held against what the database makes of the models
-todo.py         what was found, as a comment in the revision
-running.py      running the steps of revisions
-locks.py        what stops a service that is running, as squawk knows it
-special.py      what a kind of database adds, in `migrator/<kind>/proof.py`
+stage.py        a clean database on which a revision is applied, taken back and applied again
+running.py      run the steps of revisions
 """
 
 from migrator.proof.finding import Finding

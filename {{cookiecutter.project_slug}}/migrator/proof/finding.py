@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# A comment of its own line; the "<reason>" that a message prints is not a reason yet.
+# A comment on a line of its own. The "<reason>" that a message prints does not count as a reason.
 ALLOWED = re.compile(r"^\s*# allow (.+?): +[^<\s]", re.MULTILINE)
 
 
@@ -20,10 +20,12 @@ class Finding:
     - loss: values are lost
     - rows: there was no row, or no value, that could have been lost
     - sql: the revision cannot be written as SQL
-    - lock: a running service is stopped
+    - lock: a statement stops a running service
+    - release: an earlier release cannot use the database any more
 
     `subject` is what it is about: an object of the database, a function of the revision, or a
-    statement. `waiver` is what a comment in the revision names to allow it.
+    statement. `waiver` is what a comment in the revision names to allow it, or "" if none may.
+    `text` says what is wrong.
     """
 
     kind: str
@@ -38,22 +40,22 @@ class Finding:
 def not_allowed(findings: Iterable[Finding], path: Path) -> list[Finding]:
     """Return the findings that no comment in the revision at `path` allows.
 
-    Those of one kind that one comment would allow come as one.
+    Findings of one kind that the same comment would allow are joined into one.
     """
     allowed = waivers(path)
-    alike: dict[tuple[str, str], list[Finding]] = {}
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         if finding.waiver not in allowed:
-            alike.setdefault((finding.kind, finding.waiver), []).append(finding)
-    return [as_one(group) for group in alike.values()]
+            groups.setdefault((finding.kind, finding.waiver), []).append(finding)
+    return [as_one(group) for group in groups.values()]
 
 
 def as_one(findings: list[Finding]) -> Finding:
-    """Return one finding that says what all of them say, each text once."""
+    """Return the first of these findings with the texts of all, without duplicates."""
     texts = dict.fromkeys(finding.text for finding in findings)
     return replace(findings[0], text="\n".join(texts))
 
 
 def waivers(path: Path) -> set[str]:
-    """Return what the comments `# allow <this>: <reason>` in a revision allow."""
+    """Return the waivers that a revision has, each from a comment `# allow <waiver>: <reason>`."""
     return set(ALLOWED.findall(path.read_text("utf-8")))

@@ -1,7 +1,7 @@
-"""What stops a service that is running while a revision is applied, as squawk knows it.
+"""Statements that stop a running service while a revision is applied, found by squawk.
 
-squawk (https://squawkhq.com) reads PostgreSQL's SQL and has a rule for each statement that locks a
-table for long, or that takes something away which a running release still uses.
+squawk (https://squawkhq.com) reads PostgreSQL's SQL. It has rules for statements that lock a table
+for long, and for those that remove something which a running release still uses.
 """
 
 import json
@@ -16,24 +16,29 @@ from migrator.proof.finding import Finding
 
 @dataclass(frozen=True)
 class Remark:
-    """What squawk says about a statement."""
+    """What squawk says about a statement.
 
-    place: int  # of the statement, from 0
+    `place` is the number of the statement, from 0. `rule` is the name of squawk's rule.
+    """
+
+    place: int
     rule: str
     message: str
 
 
 def lock_findings(sql: str, rules: re.Pattern[str]) -> list[Finding]:
-    """Return squawk's last remark on each statement, of the rules whose names match.
+    """Return a finding for each statement of `sql` that breaks one of squawk's rules.
 
-    The last one is the most specific. Statements that squawk cannot read are left out.
-    Raises RuntimeError when squawk is not installed.
+    `rules` matches the names of the rules that count. Of several remarks on one statement, the last
+    one is the most specific. Statements that squawk cannot read are left out.
+
+    Raises RuntimeError if squawk is not installed.
     """
     lines = statements(sql)
     remarks = ask_squawk(lines)
-    while unread := {remark.place for remark in remarks if remark.rule == "syntax-error"}:
-        # After a syntax error squawk does not look at the other statements.
-        lines = [line for place, line in enumerate(lines) if place not in unread]
+    while unreadable := {remark.place for remark in remarks if remark.rule == "syntax-error"}:
+        # After a syntax error squawk does not look at the other statements, so ask without it.
+        lines = [line for place, line in enumerate(lines) if place not in unreadable]
         remarks = ask_squawk(lines)
     last = {remark.place: remark for remark in remarks if rules.match(remark.rule)}
     return [
@@ -43,18 +48,18 @@ def lock_findings(sql: str, rules: re.Pattern[str]) -> list[Finding]:
 
 
 def statements(sql: str) -> list[str]:
-    """Return the statements of a revision, without comments and each on one line."""
+    """Return the statements of a revision, each on one line and without comments."""
     return [" ".join(re.sub("--.*", "", text).split()) for text in sql.split(";\n")]
 
 
 def ask_squawk(lines: list[str]) -> list[Remark]:
-    """Return what squawk says about these statements, in their order."""
-    # Of this environment before that of the PATH: pytest may run without its activation.
+    """Return what squawk says about statements, each of which is one line."""
+    # First look beside this Python: it may run without its environment being activated.
     tool = shutil.which("squawk", path=sysconfig.get_path("scripts")) or shutil.which("squawk")
     if tool is None:
         raise RuntimeError("squawk is not installed: install the group `dev` of pyproject.toml")
     command = [tool, "--reporter=json", "--assume-in-transaction"]
-    # Its exit status says only whether it found anything.
+    # Its exit status is no error: it says only whether squawk has found anything.
     done = subprocess.run(  # noqa: S603
         command, input=";\n".join(lines), capture_output=True, encoding="utf-8", check=False
     )

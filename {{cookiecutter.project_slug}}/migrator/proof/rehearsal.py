@@ -1,96 +1,103 @@
 """A rehearsal: a revision is applied, taken back and applied again, with rows in the tables.
 
-Only the tables that the revision or its SQL names are looked at, so that it takes as long among a
-thousand tables as among ten. One that deletes, or that cannot be read as SQL, may touch them all.
+A rehearsal looks only at the tables that are named in the revision or in its SQL, so that it takes
+no longer among a thousand tables than among ten. It looks at all tables if the revision deletes
+something or cannot be written as SQL, because then it may touch any of them.
 """
 
 import io
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.config import Config as AlembicConfig
 from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext, MigrationStep
+from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 
 from migrator.database import Database
-from migrator.proof.differences import Contents, leftovers, look, losses
+from migrator.proof.contents import Table, TableName, Tables, inserted, names_of_tables, read_tables
+from migrator.proof.documents import keys_in
 from migrator.proof.finding import Finding, not_allowed, waivers
 from migrator.proof.locks import lock_findings
+from migrator.proof.new import new_revisions
 from migrator.proof.rows import Gap, Rows
-from migrator.proof.running import run_steps
 from migrator.proof.special import Special
-from migrator.steps import downgrade_step, upgrade_step
+from migrator.proof.stage import NOTHING, ONE_WAY, Moment, Stage, leave_a_trace
 
-NEWEST = 30  # revisions that are judged
-EMPTY = Contents({}, frozenset())
-# What a comment in a revision allows, beside what a finding names by itself.
-ONE_WAY = "one-way"  # it is not taken back
+NEWEST = 30  # how many revisions are judged
+# Waivers that change how a revision is rehearsed, beside ONE_WAY: see Finding.
 WITHOUT_ROWS = "no made-up rows"  # it is rehearsed on empty tables
+TAME_ROWS = "tame rows"  # it is rehearsed with few rows, small numbers and short texts
+PLAIN = frozenset({WITHOUT_ROWS, TAME_ROWS})
+TO_BLAME = f"""
+  If made-up rows are to blame, rehearse it with tame ones (# allow {TAME_ROWS}: <reason>), name it
+  in judged_after of alembic.ini, or rehearse it without any:"""
 
 
 def prove(config: AlembicConfig, database: Database) -> dict[Path, list[Finding]]:
-    """Return what is wrong with the new revisions, by file, and no comment in them allows.
+    """Return the findings about each new revision that no comment in it allows, by its file.
 
-    `config` names the revisions, and `database` one of the kind that they run on: an empty database
-    like it is made for the purpose. New are those after `judged_after` of alembic.ini, and of them
-    the 30 newest. After a revision that leaves a trace, nothing can be said of the next.
+    New are the revisions after `judged_after` of alembic.ini, and of those only the NEWEST. The
+    proof ends with the first revision that leaves a trace, because the database is not what the
+    next one expects.
 
-    Raises ScratchRefusedError when the user of `database` may not create one, and what a revision
-    raises that is older than those.
+    `config` names the revisions. `database` is not touched: empty databases like it are created for
+    the purpose, and dropped again.
+
+    Raises ScratchRefusedError if the user of `database` may not create a database, and whatever an
+    older revision raises when it is applied.
     """
     script = ScriptDirectory.from_config(config)
-    known = config.get_main_option("judged_after") or "base"
-    new = [*script.iterate_revisions("heads", known)][:NEWEST]
-    old = [each for each in script.walk_revisions() if each not in new]
-    applied, found = old[::-1], dict[Path, list[Finding]]()
-    for scripts in parts(new[::-1]):
+    new = new_revisions(config, script)[-NEWEST:]
+    applied = [revision for revision in script.walk_revisions() if revision not in new]
+    applied.reverse()
+    found: dict[Path, list[Finding]] = {}
+    for batch in batches(new):
+        allowed = waivers(Path(batch[0].path))
         with database.scratch("migrations") as scratch, scratch.engine().connect() as connection:
-            rehearsal = Rehearsal(config, script, scratch, connection)
-            rehearsal.begin(applied, WITHOUT_ROWS not in waivers(Path(scripts[0].path)))
-            for each in scripts:
-                path = Path(each.path)
-                findings = rehearsal.judge(each, waivers(path))
+            rehearsal = Rehearsal(config, script, scratch, connection, TAME_ROWS in allowed)
+            rehearsal.begin(applied, with_rows=WITHOUT_ROWS not in allowed)
+            for revision in batch:
+                path = Path(revision.path)
+                findings = rehearsal.judge(revision, waivers(path))
                 found[path] = not_allowed(findings, path)
                 if leave_a_trace(findings):
                     return found
-        applied += scripts
+        applied += batch
     return found
 
 
-def parts(scripts: list[Script]) -> list[list[Script]]:
-    """Return revisions in parts, each of which begins with an empty database.
+def batches(revisions: list[Script]) -> list[list[Script]]:
+    """Return revisions in batches, each of which is rehearsed on a database of its own.
 
-    A new one begins where a revision is rehearsed without made-up rows.
+    A revision that is rehearsed without made-up rows, or with tame ones, is a batch of its own,
+    because the database of the others has wild ones.
     """
     found: list[list[Script]] = []
-    for script in scripts:
-        if not found or WITHOUT_ROWS in waivers(Path(script.path)):
+    is_plain = True
+    for revision in revisions:
+        was_plain, is_plain = is_plain, bool(PLAIN & waivers(Path(revision.path)))
+        if is_plain or was_plain:
             found.append([])
-        found[-1].append(script)
+        found[-1].append(revision)
     return found
 
 
 @dataclass(frozen=True)
 class Offline:
-    """What a function of a revision writes without a connection, and why it stopped."""
+    """The SQL that a function of a revision writes without a connection.
+
+    `error` is why the function has stopped before its end, or "" if it has not.
+    """
 
     sql: str
     error: str
 
 
-def leave_a_trace(findings: Iterable[Finding]) -> bool:
-    """Tell whether a database may not be any more what the revisions make it."""
-    return any(finding.kind == "trace" for finding in findings)
-
-
-class Rehearsal:
-    """The revisions of an Alembic configuration, on an empty database.
-
-    `database` is that one, and `connection` is connected to it.
-    """
+class Rehearsal(Stage):
+    """A stage with rows in its tables, which are `tame` or wild: see Rows."""
 
     def __init__(
         self,
@@ -98,102 +105,97 @@ class Rehearsal:
         script: ScriptDirectory,
         database: Database,
         connection: sa.Connection,
+        tame: bool = True,
     ) -> None:
-        self.config, self.script = config, script
-        self.database, self.connection = database, connection
+        super().__init__(config, script, database, connection)
         self.special: Special = database.part("proof").Special()
-        self.rows = Rows(connection, self.special)
+        self.rows = Rows(connection, self.special, self.declared, tame)
+        self.source: str | None = None  # names the tables that are looked at; None looks at all
 
-    def begin(self, scripts: list[Script], with_rows: bool) -> None:
-        """Apply revisions without judging them, and fill the tables that they make."""
-        self.run([upgrade_step(self.script, script) for script in scripts])
+    def begin(self, revisions: list[Script], with_rows: bool) -> None:
+        """Apply revisions without judging them, and fill their tables if `with_rows`."""
+        self.apply(revisions)
         if with_rows:
-            self.rows.fill(EMPTY, self.look())
+            self.rows.fill({}, self.tables(self.named()))
 
-    def judge(self, script: Script, allowed: Collection[str]) -> list[Finding]:
-        """Return what is wrong with a revision; the database is left with it applied."""
-        own = self.connection.dialect
-        read = self.special.squawk_dialect(own)
-        upgrade = offline(script.module.upgrade, read)
-        downgrade = offline(script.module.downgrade, read)
+    def judge(self, revision: Script, allowed: Collection[str]) -> list[Finding]:
+        """Return what is wrong with a revision, and leave the database with the revision applied.
+
+        `allowed` are the waivers of the revision. Only those count that change how it is rehearsed.
+        """
+        dialect = self.connection.dialect
+        squawk_dialect = self.special.squawk_dialect(dialect)
+        upgrade = offline(revision.module.upgrade, squawk_dialect)
+        downgrade = offline(revision.module.downgrade, squawk_dialect)
         found = []
-        if self.database.OFFLINE and (error := offline(script.module.upgrade, own).error):
+        if self.database.OFFLINE and (error := offline(revision.module.upgrade, dialect).error):
             found.append(Finding("sql", "upgrade()", "online-only", error))
         found += lock_findings(upgrade.sql, self.special.LOCK_RULES)
-        source = Path(script.path).read_text("utf-8")
-        text = "\n".join([source, upgrade.sql, downgrade.sql]).lower()
-        everything = upgrade.error or downgrade.error or "delete" in text
-        return found + self.rehearse(script, text, bool(everything), allowed)
+        python = Path(revision.path).read_text("utf-8")
+        source = "\n".join([python, upgrade.sql, downgrade.sql]).lower()
+        may_touch_all = bool(upgrade.error or downgrade.error or "delete" in source)
+        self.source = None if may_touch_all else source
+        if WITHOUT_ROWS not in allowed and (keys := keys_in(python)):
+            self.rows.fit(self.tables(self.named()), python, keys)
+        found += self.rehearse(revision, source, allowed)
+        self.source = None
+        return found
 
-    def rehearse(
-        self, script: Script, text: str, everything: bool, allowed: Collection[str]
-    ) -> list[Finding]:
-        """Return what is lost or left in the tables that a text names, or in all."""
-        where = None if everything else text
+    def rehearse(self, revision: Script, source: str, allowed: Collection[str]) -> list[Finding]:
+        """Apply a revision, take it back and apply it again; return what is lost or left behind.
+
+        A table without rows is a finding only if `source` names it.
+        """
         with_rows = WITHOUT_ROWS not in allowed
-        before = self.look(where)
-        if error := self.attempt("upgrade", script, WITHOUT_ROWS if with_rows else ""):
-            return [error]
-        gaps = self.rows.fill(before, self.look(where)) if with_rows else []
-        found = [row_finding(gap) for gap in gaps if gap.table.name.lower() in text]
+        before = self.look()
+        waiver = WITHOUT_ROWS if with_rows else NOTHING
+        if failure := self.attempt("upgrade", revision, waiver):
+            return [replace(failure, text=failure.text + TO_BLAME) if with_rows else failure]
+        upgraded = self.tables(self.named())
+        self.come = {
+            name: inserted(before.tables.get(name, Table()), table)
+            for name, table in upgraded.items()
+        }
+        gaps = self.rows.fill(before.tables, upgraded) if with_rows else []
+        found = [row_finding(gap) for gap in gaps if gap.table.name.lower() in source]
         if ONE_WAY not in allowed:
-            found += self.take_back(script, where, before)
-        if not leave_a_trace(found):  # the next revision finds rows in all that this one made
-            self.rows.fill(before, self.look(where if with_rows else None))
+            found += self.take_back(revision, before)
+        if not leave_a_trace(found):
+            # The next revision has to find rows in all tables that this one has created or filled.
+            self.rows.fill(before.tables, self.tables(self.named()))
         return found
 
-    def take_back(self, script: Script, text: str | None, before: Contents) -> list[Finding]:
-        """Take a revision back and apply it again; return what is lost or left."""
-        after = self.look(text)
-        found: list[Finding] = []
-        for way, wanted in (("downgrade", before), ("upgrade", after)):
-            if error := self.attempt(way, script, ONE_WAY):
-                return [*found, error]
-            there = self.look(text)
-            found += losses(wanted, there)
-            if traces := leftovers(wanted, there):
-                # What is left may well keep the next step from being done: that is no other fault.
-                return [*found, Finding("trace", f"{way}()", ONE_WAY, "\n".join(traces))]
+    def look(self) -> Moment:
+        """Return how the database describes itself, and its rows."""
+        named = self.named()
+        every = [name for names in named.values() for name in names]
+        described = self.database.describe(self.connection, None if self.source is None else every)
+        return Moment(described, self.tables(named))
+
+    def named(self) -> dict[str | None, set[str]]:
+        """Return the names of the tables that are looked at, by schema."""
+        return names_of_tables(sa.inspect(self.connection), self.special, self.source)
+
+    def tables(self, named: Mapping[str | None, Collection[str]]) -> Tables:
+        """Return tables with their rows."""
+        found: dict[TableName, Table] = {}
+        inspector = sa.inspect(self.connection)
+        for schema, names in named.items():
+            found |= read_tables(self.connection, inspector, schema, names)
+        self.connection.rollback()
         return found
-
-    def look(self, text: str | None = None) -> Contents:
-        """Return what the database holds of what a text names, or all."""
-        return look(self.connection, self.special, text)
-
-    def attempt(self, way: str, script: Script, waiver: str) -> Finding | None:
-        """Upgrade to a revision or downgrade from it; return what is wrong if that fails."""
-        step = upgrade_step if way == "upgrade" else downgrade_step
-        try:
-            self.run([step(self.script, script)])
-        except Exception as error:  # a revision may raise any
-            self.connection.rollback()
-            text = f"{way}() fails: {error}"
-            if waiver == WITHOUT_ROWS:
-                text += (
-                    "\n  If made-up rows are to blame, name this revision in judged_after of "
-                    "alembic.ini, or rehearse it without:"
-                )
-            return Finding("trace", f"{way}()", waiver, text)
-        return None
-
-    def run(self, steps: list[MigrationStep]) -> None:
-        run_steps(self.config, self.script, self.connection, steps)
 
 
 def row_finding(gap: Gap) -> Finding:
-    """Return what a table or a column without a value means to a rehearsal."""
-    if gap.column is None:
-        subject, waiver = str(gap.table), f"no rows in {gap.table}"
-        text = f"nothing can be said of rows in {gap.table}: none could be made up ({gap.reason})"
-    else:
-        subject = f"{gap.table}.{gap.column}"
-        waiver = f"no values in {subject}"
-        text = f"nothing can be said of values in {subject}: none could be made up ({gap.reason})"
-    return Finding("rows", subject, waiver, text)
+    """Return the finding for a table without a row, or a column without a value."""
+    what = "rows" if gap.column is None else "values"
+    subject = str(gap.table) if gap.column is None else f"{gap.table}.{gap.column}"
+    text = f"nothing can be said of {what} in {subject}: none could be made up ({gap.reason})"
+    return Finding("rows", subject, f"no {what} in {subject}", text)
 
 
 def offline(function: Callable[[], None], dialect: sa.Dialect) -> Offline:
-    """Return what a function of a revision writes as SQL of a dialect, without a connection."""
+    """Return the SQL of a dialect that a function of a revision writes without a connection."""
     buffer = io.StringIO()
     options = {"as_sql": True, "literal_binds": True, "output_buffer": buffer}
     context = MigrationContext.configure(dialect=dialect, opts=options)

@@ -1,4 +1,4 @@
-"""Other releases of a project, out of git."""
+"""Other releases of a project, from its git repository."""
 
 import io
 import subprocess
@@ -14,9 +14,9 @@ DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "mast
 
 
 def git(folder: Path, *words: str) -> bytes | None:
-    """Return what git prints in a folder, or None where it fails.
+    """Run git in a folder; return what it prints, or None if it fails.
 
-    Raises CommandError where there is no git.
+    Raises CommandError if git is not installed, or does not trust the folder's owner.
     """
     try:
         done = subprocess.run(  # noqa: S603 (the words are ours, and a name is one word)
@@ -27,20 +27,24 @@ def git(folder: Path, *words: str) -> bytes | None:
         )
     except FileNotFoundError:
         raise CommandError("git is not installed, which keeps the release before") from None
+    if done.returncode and b"safe.directory" in done.stderr:  # it names the command that helps
+        raise CommandError(done.stderr.decode(errors="replace").strip())
     return None if done.returncode else done.stdout
 
 
 def name_of(folder: Path, *words: str) -> str | None:
-    """Return the one line that git prints, or None where it fails or there is none."""
+    """Return what git prints as text, or None if it fails or prints nothing."""
     printed = git(folder, *words)
     return printed.decode().strip() or None if printed else None
 
 
 def release_before(folder: Path) -> str | None:
-    """Return the release before what is in a folder, or None where there is none.
+    """Return a commit or a tag of the release before the one in a folder, or None if there is none.
 
-    Of a tagged commit it is the tag before; of a branch, the commit where it left the default
-    branch; else the newest tag.
+    - If the commit has a tag, it is the tag before. With changes that are not committed, it is the
+      tag of the commit.
+    - On a branch, it is the commit where the branch left the default branch.
+    - Otherwise it is the newest tag.
     """
     if name_of(folder, "describe", "--exact-match", "--tags", "HEAD"):
         changed = name_of(folder, "status", "--porcelain", "--", "*.py")
@@ -55,11 +59,11 @@ def release_before(folder: Path) -> str | None:
 
 @contextmanager
 def checked_out(folder: Path, release: str) -> Iterator[Path]:
-    """Put the files of a release, as they are in a folder of the project, into a temporary one.
+    """Copy the files that a folder has in a release to a temporary folder, and return its path.
 
-    Raises CommandError for a release that git does not know.
+    `release` is a commit or a tag. Raises CommandError if git does not know it.
     """
-    # "./" is the folder within the repository: a service may be one of several there.
+    # "./" is the folder within the repository, which may hold several services.
     tree = name_of(folder, "rev-parse", "--verify", "--quiet", f"{release}:./")
     files = tree and git(folder, "archive", "--format=tar", tree)
     if not files:

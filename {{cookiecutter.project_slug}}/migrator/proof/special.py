@@ -1,23 +1,22 @@
 """What the proof needs to know of a kind of database."""
 
 import re
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine.default import StrCompileDialect
 
-# What the inspector says of a table, by the names in its methods `get_multi_<part>`.
-Parts = dict[str, list[dict[str, Any]]]
+from migrator.proof.values import Type, Value
 
 
 class Special:
     """What the proof needs to know of a kind of database.
 
-    The `proof.py` of each kind's folder has a subclass of that name.
+    The `proof.py` in the folder of each kind has a subclass of this name.
     """
 
-    # squawk knows PostgreSQL. These are its rules that hold elsewhere, too: where a new type or a
-    # new constraint copies the table, and where a release that is running misses what it maps.
+    # Only those of squawk's rules that hold on every database: for changes that copy the table, and
+    # for those that remove something which a running release still uses.
     LOCK_RULES: ClassVar[re.Pattern[str]] = re.compile(
         "adding-(field|foreign|required)|ban-drop-(column|table)|changing-|constraint-|disallowed-"
         "|renaming-"
@@ -25,24 +24,18 @@ class Special:
 
     def squawk_dialect(self, dialect: sa.Dialect) -> sa.Dialect:
         """Return the dialect in which squawk reads revisions, instead of the database's own."""
-        return StrCompileDialect()  # writes any type and leaves no quotes that squawk rejects
+        return StrCompileDialect()  # it knows any type, and has no quotes that squawk rejects
+
+    # What is tried for a column of a type that nobody knows.
+    TEXTS: ClassVar[tuple[str, ...]] = ("1", "a")
 
     def schemas(self, inspector: sa.Inspector) -> list[str | None]:
-        """Return the schemas whose tables are compared; None is the usual one."""
+        """Return the schemas whose tables are compared; None is the default one."""
         return [None]
 
-    def others(self, connection: sa.Connection) -> list[str]:
-        """Return what there is beside tables, such as views and triggers, each with its text."""
-        raise NotImplementedError
+    def values(self, type_: Type, number: int) -> list[Value] | None:
+        """Return values of a type that only this kind of database has, or None for another one.
 
-    def settled(self, connection: sa.Connection, table: sa.TableClause, parts: Parts) -> Parts:
-        """Return the parts of a table with expressions that stay the same when written again."""
-        return parts
-
-    def array(self, text: str) -> str:
-        """Return an array with one element, as text."""
-        raise NotImplementedError
-
-    def samples(self, kind: sa.types.TypeEngine[Any], number: int) -> list[str]:
-        """Return values, as text, of a type that only this kind of database has."""
-        return []
+        The first one is tame and differs from that of another number.
+        """
+        return None

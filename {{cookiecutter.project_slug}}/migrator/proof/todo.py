@@ -1,4 +1,4 @@
-"""What was found in a revision, as a comment in it that says what is to be done."""
+"""Write what is wrong with a revision into it, as comments that begin with TODO."""
 
 import ast
 import os
@@ -12,10 +12,10 @@ WIDTH = 90  # of a comment, in characters
 
 
 def write_todos(path: Path, findings: Iterable[Finding]) -> None:
-    """Write each finding as a TODO into the function of the revision that it is about.
+    """Write each finding as a TODO at the top of the function that it is about.
 
-    The file is replaced at once: whatever fails, the revision is there, as it was or with the
-    comments.
+    `path` is the file of the revision. It is replaced in one step, so that no failure can leave
+    half a revision.
     """
     lines = path.read_text("utf-8").splitlines()
     places = functions("\n".join(lines))
@@ -34,18 +34,21 @@ def write_todos(path: Path, findings: Iterable[Finding]) -> None:
 
 
 def functions(source: str) -> dict[str, ast.FunctionDef]:
-    """Return the functions of a revision by name."""
+    """Return the functions in the source of a revision, by name."""
     body = ast.parse(source).body
     return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
 def todo(finding: Finding, indent: str) -> list[str]:
-    """Return the lines of a comment."""
+    """Return the lines of the comment for a finding, each with an indent."""
     text = " ".join(f"TODO: {finding.text}".split())
     return [f"{indent}# {line}" for line in textwrap.wrap(text, WIDTH, break_long_words=False)]
 
 
 def does_nothing(path: Path) -> bool:
-    """Tell whether a revision is still to be written by hand, or only joins others."""
+    """Tell whether the functions of a revision have only `pass` in them.
+
+    A person has still to write it, or it only merges other revisions.
+    """
     found = functions(path.read_text("utf-8")).values()
     return all(isinstance(item, ast.Pass) for function in found for item in function.body)

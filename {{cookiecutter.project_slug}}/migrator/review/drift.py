@@ -24,15 +24,10 @@ from migrator.steps import upgrade_step
 def drift(config: AlembicConfig) -> None:
     """Print what a database has that its revisions did not make, or lacks: exit 1 if anything.
 
-    Raises ScratchRefusedError where the user may not create a database.
+    Raises what find_drift() raises.
     """
-    script = ScriptDirectory.from_config(config)
-    question = Question()
-    with EnvironmentContext(config, script, fn=question, dont_mutate=True):
-        script.run_env()
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # the clean one's upgrade is no news
-    at = ", ".join(question.current) or "its start"
-    found = drifted(config, script, question)
+    current, found = find_drift(config)
+    at = ", ".join(current) or "its start"
     if not found:
         return print(f"The database is what its revisions make, at {at}.")
     print(f"The database is not what its revisions make, at {at}:")
@@ -41,16 +36,37 @@ def drift(config: AlembicConfig) -> None:
     sys.exit(1)
 
 
+def find_drift(config: AlembicConfig) -> tuple[tuple[str, ...], list[Difference]]:
+    """Return the revisions of a database, and how it differs from what they make.
+
+    Raises ScratchRefusedError where the user may not create a database, and CommandError if the
+    code does not have the database's revision.
+    """
+    script = ScriptDirectory.from_config(config)
+    question = Question(script)
+    with EnvironmentContext(config, script, fn=question, dont_mutate=True):
+        script.run_env()
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # the clean one's upgrade is no news
+    return question.current, drifted(config, script, question)
+
+
 class Question:
-    """Has a database describe itself: the `fn` of an EnvironmentContext that changes nothing."""
+    """Has a database describe itself: the `fn` of an EnvironmentContext that changes nothing.
+
+    Raises CommandError if the code does not have the database's revision.
+    """
 
     current: tuple[str, ...]
     database: Database
     description: Description
 
+    def __init__(self, script: ScriptDirectory) -> None:
+        self.script = script
+
     def __call__(self, current: Any, context: MigrationContext) -> list[MigrationStep]:
         assert context.connection is not None  # noqa: S101 (this is never run offline)
         self.current = to_tuple(current, ())
+        self.script.get_revisions(self.current)  # or iterate_revisions() raises something else
         self.database = context.opts["database"]
         self.description = self.database.describe(context.connection)
         return []
