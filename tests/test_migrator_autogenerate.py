@@ -1,12 +1,16 @@
 """What of autogenerate needs no database: order, names in SQL, and guesses."""
 
+import io
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import pytest
 import sqlalchemy as sa
-from migrator.autogenerate.arrange import ordered
-from migrator.autogenerate.describe import Describing, Description, Part, as_text
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from migrator.autogenerate.describe import DescribingImpl, Description, Part, as_text
 from migrator.autogenerate.questions import pairs_of_columns
+from migrator.order import ordered
 
 ORDERS: dict[str, tuple[dict[str, set[str]], str]] = {
     "none": ({}, ""),
@@ -52,7 +56,7 @@ def test_columns_are_paired_by_type_then_family_then_place() -> None:
     assert dict(pairs) == {"a": "z", "b": "y", "c": "w", "d": "x"}
 
 
-class Picky(Describing):  # type: ignore[misc]
+class Picky(DescribingImpl):  # type: ignore[misc]
     """Describes many tables at once, and takes none whose name begins with `bad`."""
 
     calls = 0
@@ -86,3 +90,18 @@ def test_a_model_that_cannot_be_made_takes_no_other_with_it(
     assert [name for name, description in found.items() if description is None] == ["bad"]
     assert impl.calls < 12
     assert capsys.readouterr().err.count("cannot be made here") == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_an_enum_is_written_as_sql(kind: str) -> None:
+    import_module(f"migrator.{kind}.autogenerate")
+    written = io.StringIO()
+    options = {"as_sql": True, "output_buffer": written}
+    context = MigrationContext.configure(dialect_name=kind, opts=options)
+    mood = sa.Enum("sad", "ok", name="mood", native_enum=False)
+
+    operations = Operations(context)
+    operations.create_table("thing", sa.Column("mood", mood))
+    operations.rename_table("thing", "other")
+
+    assert "CREATE TABLE thing" in written.getvalue()

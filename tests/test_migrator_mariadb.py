@@ -1,5 +1,6 @@
 """What a statement of MariaDB changes, as the journal reads it; what is not known is refused."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,27 +51,29 @@ KNOWN = {
         "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN SET NEW.x = 1; SET NEW.y = 2; END",
         "CREATE TABLE `alembic versions; x` (id INTEGER)",
         "CREATE TABLE copy LIKE alembic_version",
+        "ALTER TABLE account ADD SPATIAL INDEX (place);; -- the end",
     ),
 }
-REFUSED = (
-    "BEGIN NOT ATOMIC UPDATE account SET cents = 0; END",
-    "CALL settle()",
-    "EXECUTE statement",
-    "XA START 'x'",
-    "HANDLER account OPEN",
-    "ANALYZE FORMAT=JSON UPDATE account SET cents = cents * 2",
-    "SET @old = (SELECT cents FROM account WHERE id = 1)",
-    "SELECT cents INTO @old FROM account",
-    "SELECT @n := 5",
-    "SELECT 1 INTO OUTFILE '/tmp/x'",
-    "INSERT INTO entry (account_id) VALUES (LAST_INSERT_ID())",
-    "SET STATEMENT max_statement_time=1 FOR CALL settle()",
-    "UPDATE account SET cents = 1; UPDATE account SET cents = 2",
-    "SELECT settle(1)",
-    "/*!40000 CALL settle() */",
-    "FLUSH TABLES",
-    "ALTER TABLE account EXCHANGE PARTITION p1 WITH TABLE other",
-)
+REFUSED = {
+    "BEGIN NOT ATOMIC UPDATE account SET cents = 0; END": "several statements in one",
+    "CALL settle()": "what CALL does",
+    "EXECUTE statement": "what EXECUTE does",
+    "XA START 'x'": "what XA does",
+    "HANDLER account OPEN": "what HANDLER does",
+    "ANALYZE FORMAT=JSON UPDATE account SET cents = cents * 2": "what ANALYZE does",
+    "SET @old = (SELECT cents FROM account WHERE id = 1)": "a user variable",
+    "SELECT cents INTO @old FROM account": "INTO and := keep a value",
+    "SELECT @n := 5": "INTO and := keep a value",
+    "SELECT 1 INTO OUTFILE '/tmp/x'": "INTO and := keep a value",
+    "INSERT INTO entry (account_id) VALUES (LAST_INSERT_ID())": "LAST_INSERT_ID()",
+    "SET STATEMENT max_statement_time=1 FOR CALL settle()": "what CALL does",
+    "UPDATE account SET cents = 1; UPDATE account SET cents = 2": "several statements in one",
+    "UPDATE account SET cents = 1;; DELETE FROM account": "several statements in one",
+    "SELECT settle(1)": "SETTLE is a stored function",
+    "/*!40000 CALL settle() */": "what CALL does",
+    "FLUSH TABLES": "what FLUSH does",
+    "ALTER TABLE account EXCHANGE PARTITION p1 WITH TABLE other": "EXCHANGE PARTITION",
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +91,10 @@ def test_a_statement_whose_effect_is_known(statements: Any, effect: str, text: s
     assert statements.Reader({"SETTLE"}).effect_of(text).name == effect
 
 
-@pytest.mark.parametrize("text", REFUSED)
-def test_a_statement_whose_effect_is_not_certain(statements: Any, text: str) -> None:
-    with pytest.raises(statements.RefusedStatementError) as caught:
+@pytest.mark.parametrize(("text", "why"), REFUSED.items())
+def test_a_statement_whose_effect_is_not_certain(statements: Any, text: str, why: str) -> None:
+    with pytest.raises(statements.RefusedStatementError, match=re.escape(why)):
         statements.Reader({"SETTLE"}).effect_of(text)
-
-    assert len(str(caught.value)) > 20
 
 
 def test_what_was_prepared_is_what_is_executed(statements: Any) -> None:

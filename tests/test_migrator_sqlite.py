@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from migrator import database
+from migrator.sqlite.batch import options_of
 from migrator.sqlite.sql import (
     Check,
     Column,
@@ -191,6 +192,50 @@ def test_batch_mode_keeps_moments(
         with operations.batch_alter_table("thing") as batch:
             batch.alter_column("at", existing_type=old(), type_=new())
         assert connection.exec_driver_sql("SELECT at FROM thing").scalar_one() == after
+
+
+NUMBERED = "CREATE TABLE thing (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [
+        ({}, 3),
+        ({"table_kwargs": {"sqlite_autoincrement": False}}, 2),
+        (
+            {
+                "copy_from": sa.Table(
+                    "thing", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True)
+                )
+            },
+            2,
+        ),
+    ],
+    ids=["as it was", "table_kwargs", "copy_from"],
+)
+def test_batch_mode_gives_no_number_twice(
+    tmp_path: Path, arguments: dict[str, Any], number: int
+) -> None:
+    """The row that has the highest number so far is deleted before the table is copied."""
+    engine = database(sa.make_url(f"sqlite:///{tmp_path / 'numbers.db'}")).engine()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(NUMBERED)
+        connection.exec_driver_sql("INSERT INTO thing (name) VALUES ('a'), ('b')")
+        connection.exec_driver_sql("DELETE FROM thing WHERE name = 'b'")
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("thing", recreate="always", **arguments) as batch:
+            batch.add_column(sa.Column("n", sa.Integer))
+        connection.exec_driver_sql("INSERT INTO thing (n) VALUES (5)")
+        assert connection.exec_driver_sql("SELECT max(id) FROM thing").scalar_one() == number
+
+
+def test_a_key_of_two_columns_has_no_autoincrement() -> None:
+    keys = [sa.Column(name, sa.Integer, primary_key=True) for name in ("id", "part")]
+    there = read_table(f"{NUMBERED} STRICT")
+    assert options_of(there, sa.Table("thing", sa.MetaData(), *keys)) == {"strict": True}
+    assert options_of(
+        there, sa.Table("other", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+    )["autoincrement"]
 
 
 MADE = "CREATE TABLE t (a TEXT, b NUMERIC(4, 2) CHECK (b > 1), CONSTRAINT c CHECK (a <> ','))"

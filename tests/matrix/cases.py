@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Case:
-    """One change of models; `said` is what the user is told where no revision can be right."""
+    """One change of models; `said` and `told` are for those of which no revision can be right."""
 
     name: str
     before: str
@@ -19,6 +19,7 @@ class Case:
     on: str = "SPM"
     said: str = ""  # part of the TODO expected in the revision, and of the warning
     said_on: str = "SPM"
+    told: str = ""  # the object that the terminal names where nothing can be written
     foreign: tuple[str, ...] = ()  # SQL run before the first revision: tables of somebody else
     derived: bool = False  # values change with the model: only their number is compared
     by_hand: tuple[str, ...] = ()  # SQL that stands in the first revision: what no model says
@@ -44,6 +45,16 @@ def thing(*items: str) -> str:
 def mood(values: str, options: str = "", name: str = "thing") -> str:
     """Return a table with a native enum column."""
     return f'table("{name}", Column("mood", Enum({values}, name="mood"){options}))'
+
+
+def rank(options: str = "") -> str:
+    """Return a domain of PostgreSQL, with options of it."""
+    return f'postgresql.DOMAIN("rank", Integer, check=text("VALUE > 0"){options})'
+
+
+def stored(options: str) -> str:
+    """Return the table `thing` with options that say how it is stored."""
+    return f'table("thing", Column("name", String(20)), {options})'
 
 
 MUTUAL = """
@@ -854,6 +865,61 @@ ENUMS = [
     ),
 ]
 
+DOMAINS = [
+    Case("domain added", THING, thing(f'Column("rank", {rank()})'), THING_ROWS, "P"),
+    Case("domain dropped", thing(f'Column("rank", {rank()})'), THING, THING_ROWS, "P"),
+    Case(
+        "domain added with everything",
+        KEEP,
+        KEEP
+        + f"""table("thing", Column("ranks", postgresql.ARRAY({rank()})), Column("word",
+        postgresql.DOMAIN("Some word", String(20), collation="C", default="it's", not_null=True,
+        constraint_name="some_word", check=text("VALUE ~ ':[a-z]'"))))""",
+        on="P",
+    ),
+    Case(
+        "domain of two tables, one dropped",
+        THING + f'\ntable("other", Column("x", {rank()}))\ntable("more", Column("x", {rank()}))',
+        THING + f'\ntable("other", Column("x", {rank()}))',
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "table with a domain and a CHECK altered",
+        thing(f'Column("rank", {rank()})', 'CheckConstraint("rank > 1", name="high")'),
+        thing(
+            f'Column("rank", {rank()}, nullable=False, server_default="3")',
+            'CheckConstraint("rank > 2", name="high")',
+            'Index("ix_rank", "rank", postgresql_where=text("rank > 5"))',
+        ),
+        ("INSERT INTO thing (id, name, rank) VALUES (1, 'a', 3)",),
+        "P",
+    ),
+    Case(
+        "integer to domain",
+        thing('Column("rank", Integer)'),
+        thing(f'Column("rank", {rank()})'),
+        ("INSERT INTO thing (id, name, rank) VALUES (1, 'a', 3)",),
+        "P",
+    ),
+    Case(
+        "named schema, domain added",
+        'table("thing", Column("name", String(20)), schema="sales")',
+        f"""table("thing", Column("name", String(20)), Column("rank", {rank(', schema="sales"')}),
+        schema="sales")""",
+        ("INSERT INTO sales.thing (id, name) VALUES (1, 'a')",),
+        "P",
+    ),
+    Case(
+        "domain of somebody else",
+        THING,
+        thing('Column("n", Integer)'),
+        THING_ROWS,
+        "P",
+        foreign=("CREATE DOMAIN theirs AS INTEGER", "CREATE TABLE other (x theirs)"),
+    ),
+]
+
 TYPES = [
     Case("boolean added", THING, thing('Column("on", Boolean)'), THING_ROWS),
     Case(
@@ -1113,8 +1179,15 @@ REBUILT = [
         "table with AUTOINCREMENT altered",
         THING[:-1] + ", sqlite_autoincrement=True)",
         THING.replace("20", "50")[:-1] + ", sqlite_autoincrement=True)",
-        on="S",
-        said="AUTOINCREMENT",
+        THING_ROWS,
+        "S",
+    ),
+    Case(
+        "strict table without row ids altered",
+        'table("thing", Column("n", Text), sqlite_strict=True, sqlite_with_rowid=False)',
+        'table("thing", Column("n", Integer), sqlite_strict=True, sqlite_with_rowid=False)',
+        ("INSERT INTO thing (id, n) VALUES (1, '5')",),
+        "S",
     ),
     Case(
         "table with COLLATE altered",
@@ -1362,6 +1435,22 @@ CODES = (
 ITSELF = (
     'Table("node", db.metadata, Column("id", {0}, primary_key=True),'
     ' Column("up", {0}, ForeignKey("node.id")))'
+)
+PARTITIONED = (
+    'table("parent", {}Column("name", String(20)), postgresql_partition_by="RANGE (id)")\n'
+)
+PARTITIONS = (
+    "CREATE TABLE parent_1 PARTITION OF parent FOR VALUES FROM (1) TO (10)",
+    "CREATE TABLE parent_2 PARTITION OF parent FOR VALUES FROM (10) TO (20)",
+)
+POSITIVE = 'Column("n", postgresql.DOMAIN("positive", Integer, check="VALUE > {}"))'
+PARENT_ID = 'Column("parent_id", ForeignKey("parent.id"))'
+MEANWHILE = 'Index("ix_thing_name", {}, postgresql_concurrently=True)'
+VIEW = "CREATE VIEW numbers AS SELECT t.n AS number FROM thing AS t"
+NAMELESS = (
+    "DROP TABLE child",
+    "CREATE TABLE child (id INTEGER NOT NULL, parent_id INTEGER, CONSTRAINT pk_child PRIMARY KEY"
+    " (id), FOREIGN KEY (parent_id) REFERENCES parent (id))",
 )
 DOUBLE = 'Column("double", BigInteger, Computed("n * 2", persisted=True))'
 FIELD = [
@@ -1652,6 +1741,192 @@ FIELD = [
         "P",
     ),
     Case(
+        "foreign key without a name changed",
+        PARENT + "\n" + child(),
+        PARENT + "\n" + child(', ondelete="CASCADE"'),
+        CHILD_ROWS,
+        "S",
+        by_hand=NAMELESS,
+    ),
+    Case(
+        "foreign key without a name changed, beside its table",
+        PARENT + "\n" + child(),
+        PARENT
+        + "\n"
+        + child(', ondelete="CASCADE"')[:-1]
+        + ', Column("n", Integer, server_default="1", index=True), UniqueConstraint("n"))',
+        CHILD_ROWS[:-1],
+        "S",
+        by_hand=NAMELESS,
+    ),
+    Case(
+        "foreign key without a name dropped",
+        PARENT + "\n" + child(),
+        PARENT + '\ntable("child", Column("parent_id", Integer))',
+        CHILD_ROWS,
+        "S",
+        by_hand=NAMELESS,
+    ),
+    Case(
+        "column with a foreign key without a name dropped",
+        PARENT + "\n" + child(),
+        PARENT + '\ntable("child")',
+        CHILD_ROWS,
+        "S",
+        by_hand=NAMELESS,
+    ),
+    Case(
+        "conflicts of a unique constraint",
+        thing('UniqueConstraint("name", name="u")'),
+        thing('UniqueConstraint("name", name="u", sqlite_on_conflict="REPLACE")'),
+        THING_ROWS,
+        "S",
+    ),
+    Case(
+        "table with conflicts of a unique constraint altered",
+        thing('UniqueConstraint("name", name="u", sqlite_on_conflict="REPLACE")'),
+        thing('UniqueConstraint("name", name="u", sqlite_on_conflict="REPLACE")').replace(
+            "20", "50"
+        ),
+        on="S",
+        said="ON CONFLICT",
+    ),
+    Case(
+        "identity's options changed",
+        thing('Column("n", Integer, Identity(start=5))'),
+        thing('Column("n", Integer, Identity(start=5, increment=3, cache=3))'),
+        on="P",
+    ),
+    Case(
+        "index's options changed",
+        thing('Index("ix", "name")'),
+        thing(
+            'Index("ix", "name", postgresql_ops={"name": "varchar_pattern_ops"},'
+            ' postgresql_include=["id"], postgresql_with={"fillfactor": 50})'
+        ),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "foreign key made deferrable",
+        PARENT + "\n" + child(),
+        PARENT + "\n" + child(', deferrable=True, initially="DEFERRED"'),
+        CHILD_ROWS,
+        "SP",
+    ),
+    Case(
+        "unique constraint for which NULLs are alike",
+        thing('UniqueConstraint("name", name="u")'),
+        thing('UniqueConstraint("name", name="u", postgresql_nulls_not_distinct=True)'),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "partitioned table altered",
+        stored('mariadb_partition_by="HASH(id)", mariadb_partitions="4"'),
+        thing(
+            'CheckConstraint("name <> \'x\'", name="c")',
+            'mariadb_partition_by="HASH(id)", mariadb_partitions="4"',
+        ).replace("20", "50"),
+        THING_ROWS,
+        "M",
+    ),
+    Case(
+        "compressed table altered",
+        stored('mariadb_row_format="COMPRESSED"'),
+        thing(
+            'CheckConstraint("name <> \'x\'", name="c")', 'mariadb_row_format="COMPRESSED"'
+        ).replace("20", "50"),
+        THING_ROWS,
+        "M",
+    ),
+    Case(
+        "foreign key to a partitioned table",
+        PARTITIONED.format(""),
+        PARTITIONED.format("") + child(),
+        PARENT_ROWS,
+        "P",
+        by_hand=PARTITIONS,
+    ),
+    Case(
+        "foreign key to a partitioned table changed",
+        PARTITIONED.format("") + child(),
+        PARTITIONED.format("") + child(', ondelete="CASCADE"'),
+        CHILD_ROWS,
+        "P",
+        by_hand=PARTITIONS,
+    ),
+    Case(
+        "table with a foreign key to a partitioned table dropped",
+        PARTITIONED.format("") + child(),
+        PARTITIONED.format(""),
+        on="P",
+        by_hand=PARTITIONS,
+    ),
+    Case(
+        "foreign key of a partitioned table changed",
+        'table("up")\n' + PARTITIONED.format('Column("up_id", ForeignKey("up.id")), '),
+        'table("up")\n'
+        + PARTITIONED.format(
+            'Column("up_id", ForeignKey("up.id", ondelete="CASCADE"), index=True), '
+        ),
+        on="P",
+        by_hand=PARTITIONS,
+    ),
+    Case("index added while others write", THING, thing(MEANWHILE.format('"name"')), THING_ROWS),
+    Case(
+        "index while others write beside another index",
+        PARENT
+        + "\n"
+        + thing(PARENT_ID, MEANWHILE.format('"name"'), 'Index("ix_plain", "parent_id")'),
+        PARENT
+        + "\n"
+        + thing(
+            PARENT_ID,
+            MEANWHILE.format('"name"'),
+            'Index("ix_plain", "parent_id")',
+            'Index("ix_part", "name", postgresql_where=text("id > 1"), postgresql_using="btree")',
+        ),
+        (*PARENT_ROWS, "INSERT INTO thing (id, name, parent_id) VALUES (1, 'a', 1)"),
+        "P",
+    ),
+    Case(
+        "index on an expression added while others write",
+        THING,
+        thing(MEANWHILE.format('text("lower(name)")')),
+        THING_ROWS,
+        "P",
+    ),
+    Case(
+        "index of a new table that is built while others write",
+        KEEP,
+        KEEP + thing(MEANWHILE.format('"name"')),
+    ),
+    Case(
+        "index changed while others write",
+        thing('Column("n", Integer)', MEANWHILE.format('"name"')),
+        thing('Column("n", Integer)', MEANWHILE.format('"name", "n"')),
+        THING_ROWS,
+    ),
+    Case(
+        "index dropped that was built while others write",
+        thing(MEANWHILE.format('"name"')),
+        THING,
+        THING_ROWS,
+    ),
+    Case(
+        "table with an index that was built while others write dropped",
+        KEEP + thing(MEANWHILE.format('"name"')),
+        KEEP,
+    ),
+    Case(
+        "index added while others write, beside another change",
+        THING,
+        thing('Column("n", Integer)', MEANWHILE.format('"n"')),
+        said="the index ix_thing_name is built outside of the transaction",
+        on="P",
+    ),
+    Case(
         "interval with a precision added",
         THING,
         thing('Column("i", Interval(second_precision=3))'),
@@ -1683,22 +1958,83 @@ FIELD = [
         thing('Column("n", Integer)'),
         THING,
         said="the view numbers",
-        by_hand=("CREATE VIEW numbers AS SELECT t.n AS number FROM thing AS t",),
-        on="PM",
+        by_hand=(VIEW,),
     ),
     Case(
         "type changed under a view",
         thing('Column("n", Integer)'),
         thing('Column("n", BigInteger)'),
         said="the view numbers",
-        by_hand=("CREATE VIEW numbers AS SELECT t.n AS number FROM thing AS t",),
+        by_hand=(VIEW,),
+        on="SP",
+    ),
+    Case(
+        "table under a view dropped",
+        KEEP + thing('Column("n", Integer)'),
+        KEEP,
+        said="the view numbers",
+        by_hand=(VIEW,),
+    ),
+    Case(
+        "column under a materialized view dropped",
+        thing('Column("n", Integer)'),
+        THING,
+        said="the materialized view numbers",
+        by_hand=(VIEW.replace("VIEW", "MATERIALIZED VIEW"),),
         on="P",
+    ),
+    Case(
+        "column under a trigger dropped",
+        thing('Column("n", Integer)'),
+        THING,
+        said="the trigger shout",
+        by_hand=(
+            "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+            "CREATE TRIGGER shout BEFORE UPDATE OF n ON thing FOR EACH ROW"
+            " EXECUTE FUNCTION shout()",
+        ),
+        on="P",
+    ),
+    Case(
+        "column in a trigger dropped",
+        thing('Column("n", Integer)'),
+        THING,
+        said="the trigger shout",
+        by_hand=("CREATE TRIGGER shout BEFORE UPDATE ON thing FOR EACH ROW SET NEW.n = 1",),
+        on="M",
+    ),
+    Case(
+        "column under a policy dropped",
+        thing('Column("n", Integer)'),
+        THING,
+        said="the policy few",
+        by_hand=("CREATE POLICY few ON thing USING (n > 1)",),
+        on="P",
+    ),
+    Case(
+        "column under a function dropped",
+        thing('Column("n", Integer)'),
+        THING,
+        said="the function total()",
+        by_hand=(
+            "CREATE FUNCTION total() RETURNS bigint LANGUAGE sql"
+            " BEGIN ATOMIC SELECT sum(n) FROM thing; END",
+        ),
+        on="P",
+    ),
+    Case(
+        "table in another one's trigger dropped",
+        KEEP + THING,
+        KEEP,
+        said="the trigger shout",
+        by_hand=("CREATE TRIGGER shout AFTER INSERT ON keep BEGIN DELETE FROM thing; END",),
+        on="S",
     ),
     Case(
         "another column than that of a view dropped",
         thing('Column("n", Integer)', 'Column("m", Integer)'),
         thing('Column("n", Integer)'),
-        by_hand=("CREATE VIEW numbers AS SELECT t.n AS number FROM thing AS t",),
+        by_hand=(VIEW,),
         on="PM",
     ),
     Case(
@@ -1729,9 +2065,116 @@ FIELD = [
     ),
 ]
 
-# What autogenerate gets wrong, by database and case, and why that is accepted: none at present.
-# A cell that is listed here and begins to work fails its test, and so does one too many.
-GIVEN_UP: dict[tuple[str, str], str] = {}
+UNWRITTEN = [  # what Alembic has no operation for, or does not compare: it is told
+    Case(
+        "row format", THING, stored('mariadb_row_format="COMPRESSED"'), on="M", told="table thing"
+    ),
+    Case("engine", THING, stored('mariadb_engine="Aria"'), on="M", told="table thing"),
+    Case(
+        "character set of a table",
+        stored('mariadb_charset="latin1"'),
+        stored('mariadb_charset="utf8mb4"'),
+        on="M",
+        told="table thing",
+    ),
+    Case(
+        "collation of a table",
+        stored('mariadb_charset="utf8mb4", mariadb_collate="utf8mb4_bin"'),
+        stored('mariadb_charset="utf8mb4", mariadb_collate="utf8mb4_unicode_ci"'),
+        on="M",
+        told="table thing",
+    ),
+    Case(
+        "partitions",
+        THING,
+        stored('mariadb_partition_by="HASH(id)", mariadb_partitions="4"'),
+        on="M",
+        told="table thing",
+    ),
+    Case(
+        "method of an index",
+        thing('Index("ix", "name")'),
+        thing('Index("ix", "name", mariadb_using="hash")'),
+        on="M",
+        told="index thing.ix",
+    ),
+    Case(
+        "storage of a table",
+        THING,
+        stored('postgresql_with={"fillfactor": 70}'),
+        on="P",
+        told="table thing",
+    ),
+    Case("unlogged", THING, stored('prefixes=["UNLOGGED"]'), on="P", told="table thing"),
+    Case(
+        "options of a sequence",
+        thing('Column("n", Integer, Sequence("numbers", start=5))'),
+        thing('Column("n", Integer, Sequence("numbers", start=5, increment=2))'),
+        on="P",
+        told="sequence numbers",
+    ),
+    Case(
+        "CHECK of a domain",
+        thing(POSITIVE.format(0)),
+        thing(POSITIVE.format(1)),
+        on="P",
+        told="domain positive",
+    ),
+    Case(
+        "how a foreign key matches",
+        PARENT + "\n" + child(),
+        PARENT + "\n" + child(', match="FULL"'),
+        on="P",
+        told="foreign key child",
+    ),
+    Case(
+        "exclusion constraint",
+        thing('Column("r", postgresql.INT4RANGE)'),
+        thing(
+            'Column("r", postgresql.INT4RANGE)',
+            'postgresql.ExcludeConstraint(("r", "&&"), name="ex")',
+        ),
+        on="P",
+        told="exclusion thing.ex",
+    ),
+    Case(
+        "comment of a constraint",
+        thing('UniqueConstraint("name", name="u")'),
+        thing('UniqueConstraint("name", name="u", comment="why")'),
+        on="P",
+        told="unique thing.u",
+    ),
+    Case(
+        "name of a primary key",
+        THING,
+        'Table("thing", db.metadata, Column("id", Integer), Column("name", String(20)),'
+        ' PrimaryKeyConstraint("id", name="my_pk"))',
+        on="SP",
+        told="primary key thing",
+    ),
+    Case(
+        "name of a foreign key",
+        PARENT + "\n" + child(),
+        PARENT + "\n" + child(', name="my_fk"'),
+        told="foreign key child.my_fk",
+    ),
+    Case(
+        "numbers that are not used again",
+        THING,
+        stored("sqlite_autoincrement=True"),
+        on="S",
+        told="column thing.id",
+    ),
+    Case("without rowid", THING, stored("sqlite_with_rowid=False"), on="S", told="table thing"),
+    Case(
+        "conflicts of a primary key",
+        THING,
+        'Table("thing", db.metadata, Column("id", Integer, primary_key=True,'
+        ' sqlite_on_conflict_primary_key="IGNORE"), Column("name", String(20)))',
+        on="S",
+        told="primary key thing",
+    ),
+]
 
 CASES = [
     *TABLES,
@@ -1739,9 +2182,11 @@ CASES = [
     *INDEXES,
     *CONSTRAINTS,
     *ENUMS,
+    *DOMAINS,
     *TYPES,
     *NAMES,
     *REBUILT,
     *DEPENDENT,
     *FIELD,
+    *UNWRITTEN,
 ]

@@ -17,19 +17,28 @@ POSTGRESQL = {
                obj_description(c.oid)
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-        WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped""",
+        WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+            AND NOT c.relispartition""",
     "constraint": """
         SELECT connamespace::regnamespace || '.' || conrelid::regclass || '.' || conname,
                pg_get_constraintdef(n.oid)
-        FROM pg_constraint n JOIN pg_class c ON c.oid = conrelid""",
+        FROM pg_constraint n JOIN pg_class c ON c.oid = conrelid
+        WHERE conparentid = 0 AND NOT c.relispartition""",
     "index": """
         SELECT pg_get_indexdef(indexrelid), indisvalid
-        FROM pg_index i JOIN pg_class c ON c.oid = indrelid""",
+        FROM pg_index i JOIN pg_class c ON c.oid = indrelid
+        WHERE NOT c.relispartition""",
     "enum": """
         SELECT t.typnamespace::regnamespace || '.' || t.typname,
                array_agg(e.enumlabel ORDER BY e.enumsortorder)
         FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid JOIN pg_class c ON c.oid = 1247
         GROUP BY 1""",
+    "domain": """
+        SELECT t.oid::regtype, format_type(t.typbasetype, t.typtypmod), t.typnotnull, t.typdefault,
+               array(SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint
+                     WHERE contypid = t.oid ORDER BY 1)
+        FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+        WHERE t.typtype = 'd' AND n.nspname <> 'information_schema'""",
     "sequence": """
         SELECT c.relnamespace::regnamespace || '.' || c.relname, s.seqtypid::regtype,
                s.seqstart, s.seqincrement
@@ -49,7 +58,7 @@ def describe(connection: sa.Connection) -> set[tuple[str, ...]]:
 def postgresql(connection: sa.Connection) -> set[tuple[str, ...]]:
     lines = set()
     for kind, query in POSTGRESQL.items():
-        if kind != "enum":
+        if kind not in ("domain", "enum"):
             query += (" AND " if "WHERE" in query else " WHERE ") + OURS
         for row in connection.exec_driver_sql(query):
             texts = [str(value) for value in row]
@@ -84,7 +93,9 @@ def sqlite(connection: sa.Connection) -> set[tuple[str, ...]]:
     for kind, name, text in connection.exec_driver_sql(query):
         if kind != "table":
             lines.add((name, kind, re.sub(r'["\s]+', " ", text)))
-        for word in re.findall(r"AUTOINCREMENT|COLLATE \S+|GENERATED .*|WITHOUT ROWID", text):
+        for word in re.findall(
+            r"AUTOINCREMENT|COLLATE \S+|GENERATED .*|WITHOUT ROWID|STRICT", text
+        ):
             lines.add((name, "text", word.strip(', "')))
     return lines
 

@@ -7,7 +7,7 @@ Each kind of database has a folder here, named as in addresses. Its `DATABASE` i
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -131,12 +131,15 @@ class Database(ABC):
         """Return who keeps a statement waiting, or None where the database cannot tell."""
         return None
 
-    def describe(self, connection: sa.Connection) -> Description:
+    def describe(
+        self, connection: sa.Connection, tables: Collection[str] | None = None
+    ) -> Description:
         """Return everything in the database's own catalogue, except what Alembic keeps there.
 
-        `describe.py` in the folder of each kind reads it.
+        With `tables`, only the tables of these names are described. `describe.py` in the folder of
+        each kind reads the catalogue.
         """
-        found: Description = self.part("describe").describe(connection)
+        found: Description = self.part("describe").describe(connection, tables)
         return found
 
     def settled(
@@ -174,6 +177,10 @@ class Database(ABC):
     def is_made_by_connecting(self) -> bool:
         """Tell whether a connection would make an empty database, as where its name has a typo."""
         return False
+
+    def ready_for_models(self, connection: sa.Connection) -> sa.Connection:
+        """Prepare a new connection so that `metadata.create_all()` can make whatever models say."""
+        return connection
 
     def exists(self) -> bool:
         """Tell whether a connection succeeds."""

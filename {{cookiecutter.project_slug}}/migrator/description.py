@@ -1,7 +1,7 @@
-"""What a database says it has, and how two such descriptions differ.
+"""How a database describes itself, and how two such descriptions differ.
 
-`Database.describe()` gives a description, which the `describe.py` of each kind's folder takes from
-the database's own catalogue.
+`Database.describe()` returns a description. `describe.py` in the folder of each kind of database
+reads it from the catalogue.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 # What Alembic and this package keep in a database for themselves.
 OWN_TABLES = ("alembic_version", "alembic_log", "alembic_journal")
-# What revisions have written by hand, because a model cannot say it.
+# The kinds of objects that people write into revisions by hand, because a model cannot have them.
 BY_HAND = frozenset(
     {
         *("view", "materialized view", "function", "procedure", "package", "package body"),
@@ -18,15 +18,16 @@ BY_HAND = frozenset(
         *("database", "schema"),
     }
 )
-OWNERS = ("table", "partition", "foreign table")  # which have columns and more
-WHOLE = ""  # the attribute of a difference that is about the object itself
+OWNERS = ("table", "partition", "foreign table")  # the kinds of objects that others belong to
+EXISTENCE = ""  # the attribute of a difference if only one of two databases has the object
 
 
 class Name(NamedTuple):
     """The name of an object: its kind, the table that it belongs to, and its own name.
 
-    The table is empty for what belongs to none. One that got its own name from the server is known
-    by its columns instead, in brackets; the only one of its kind in a table has none.
+    `table` is "" for an object that belongs to none. `own` is "" for a primary key, because a table
+    has only one. If the server has made a name up, `own` has the columns of the object in brackets
+    instead.
     """
 
     kind: str
@@ -42,7 +43,11 @@ Description = Mapping[Name, Attributes]
 
 
 class Difference(NamedTuple):
-    """An attribute that is not as it was wanted; None where it is not there, or not wanted."""
+    """An attribute of an object that is not as it should be.
+
+    `there` is None if the database does not have it, and `wanted` is None if it should not have it.
+    With the attribute EXISTENCE, they are about the object, and have all its attributes as text.
+    """
 
     name: Name
     attribute: str
@@ -50,21 +55,21 @@ class Difference(NamedTuple):
     wanted: str | None
 
     def __str__(self) -> str:
-        if self.attribute == WHOLE:
+        if self.attribute == EXISTENCE:
             if self.there is None:
-                return f"{self.name} is missing{of(self.wanted)}"
-            return f"{self.name} is there, and should not be{of(self.there)}"
+                return f"{self.name} is missing{in_brackets(self.wanted)}"
+            return f"{self.name} is there, and should not be{in_brackets(self.there)}"
         there = "is not there" if self.there is None else f"is {self.there}"
         wanted = "should not be there" if self.wanted is None else f"should be {self.wanted}"
         return f"{self.name}: {self.attribute} {there}, and {wanted}"
 
 
-def of(attributes: str | None) -> str:
+def in_brackets(attributes: str | None) -> str:
     return f" ({attributes})" if attributes else ""
 
 
 def described(items: Iterable[tuple[Name, Attributes]]) -> Description:
-    """Return a description of objects; those that have the same name are numbered."""
+    """Return a description of objects. If several have the same name, it gets a number."""
     found: dict[Name, Attributes] = {}
     for name, attributes in items:
         unique, number = name, 1
@@ -76,17 +81,19 @@ def described(items: Iterable[tuple[Name, Attributes]]) -> Description:
 
 
 def differences(there: Description, wanted: Description) -> list[Difference]:
-    """Return what differs, sorted by name; of a table that is missing, only the table."""
-    return [
-        difference
-        for name in sorted(there.keys() | wanted.keys())
-        if not is_part_of_another(name, there, wanted)
-        for difference in differences_of(name, there.get(name), wanted.get(name))
-    ]
+    """Return the differences between two descriptions, sorted by name.
+
+    If only one of them has a table, there is one difference for it and none for its columns.
+    """
+    found: list[Difference] = []
+    for name in sorted(there.keys() | wanted.keys()):
+        if not belongs_to_a_difference(name, there, wanted):
+            found += differences_of(name, there.get(name), wanted.get(name))
+    return found
 
 
-def is_part_of_another(name: Name, there: Description, wanted: Description) -> bool:
-    """Tell whether an object belongs to a table that only one of two databases has."""
+def belongs_to_a_difference(name: Name, there: Description, wanted: Description) -> bool:
+    """Tell whether an object belongs to a table that only one of two descriptions has."""
     owners = {Name(kind, "", name.table) for kind in OWNERS}
     return bool(owners & there.keys()) != bool(owners & wanted.keys())
 
@@ -94,9 +101,9 @@ def is_part_of_another(name: Name, there: Description, wanted: Description) -> b
 def differences_of(
     name: Name, there: Attributes | None, wanted: Attributes | None
 ) -> Iterator[Difference]:
-    """Yield what differs in one object."""
+    """Yield the differences between the attributes of an object; None is a missing object."""
     if there is None or wanted is None:
-        yield Difference(name, WHOLE, as_text(there), as_text(wanted))
+        yield Difference(name, EXISTENCE, as_text(there), as_text(wanted))
         return
     for attribute in sorted(there.keys() | wanted.keys()):
         old, new = there.get(attribute), wanted.get(attribute)
@@ -105,7 +112,7 @@ def differences_of(
 
 
 def as_text(attributes: Attributes | None) -> str | None:
-    """Return what an object is like, on one line."""
+    """Return the attributes of an object on one line, or None for a missing object."""
     if attributes is None:
         return None
     texts = [f"{name}: {text}" for name, text in attributes.items()]
@@ -113,9 +120,12 @@ def as_text(attributes: Attributes | None) -> str | None:
 
 
 def is_by_hand(difference: Difference) -> bool:
-    """Tell whether this is an object that revisions have made beside those of the models."""
+    """Tell whether the difference is an object that no model can have, such as a view.
+
+    Revisions create such objects by hand.
+    """
     return (
-        difference.attribute == WHOLE
+        difference.attribute == EXISTENCE
         and difference.wanted is None
         and difference.name.kind in BY_HAND
     )

@@ -1,8 +1,10 @@
-"""The order of operations: what others need comes first, and downgrades are the reverse."""
+"""The order of operations: an operation comes after those that it needs.
+
+Alembic writes a downgrade as the reverse of its upgrade, so the order holds for both.
+"""
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from graphlib import TopologicalSorter
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
@@ -11,14 +13,21 @@ from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
 
 from migrator.autogenerate.compare import check_of
-from migrator.autogenerate.describe import Describing, describing, is_computed, sequence_of
+from migrator.autogenerate.describe import (
+    DescribingImpl,
+    Description,
+    impl_of,
+    is_computed,
+    sequence_of,
+)
 from migrator.autogenerate.steps import SQL, PrimaryKey
+from migrator.order import ordered
 
 Operations = list[ops.MigrateOperation]
 
 
 class Phase(IntEnum):
-    """When an operation takes place in an upgrade."""
+    """The phases of an upgrade, in their order."""
 
     SCHEMAS = 0
     TYPES = 1
@@ -31,38 +40,43 @@ class Phase(IntEnum):
 def arrange(
     context: AutogenContext, upgrade: ops.UpgradeOps, _schemas: set[str | None]
 ) -> PriorityDispatchResult:
-    """Put the operations of an upgrade in an order in which each can be done."""
-    impl = describing(context.migration_context)
+    """Put the operations of an upgrade in an order in which each of them can be executed."""
+    impl = impl_of(context.migration_context)
     created: list[ops.CreateTableOp] = []
     dropped: list[ops.CreateTableOp] = []
     others: Operations = []
     for op in upgrade.ops:
         if isinstance(op, ops.CreateTableOp):
-            created.append(with_checks(impl, op))
+            complete_new_table(impl, op)
+            created.append(op)
         elif isinstance(op, ops.DropTableOp):
-            dropped.append(op.reverse())
+            dropped.append(without_inherited_keys(impl, op.reverse()))
         else:
             others.append(op)
     for op in others:
         if isinstance(op, ops.ModifyTableOps):
             op.ops.sort(key=step_of_change)
-    new = parents_first(impl, created)
-    old = [op.reverse() for op in reversed(parents_first(impl, dropped))]
-    before = [op for op in others if phase(op) < Phase.NEW_TABLES]
+    others = [*new_schemas(impl, created), *others]
+    before_tables = [op for op in others if phase(op) < Phase.NEW_TABLES]
+    new_tables = parents_first(impl, created)
     changes = [op for op in others if phase(op) == Phase.CHANGES]
-    after = [op for op in others if phase(op) > Phase.OLD_TABLES]
-    before = [*new_schemas(impl, created), *before]
-    upgrade.ops = [*sorted(before, key=phase), *new, *changes, *old, *after]
+    old_tables = [op.reverse() for op in reversed(parents_first(impl, dropped))]
+    after_tables = [op for op in others if phase(op) > Phase.OLD_TABLES]
+    before_tables.sort(key=phase)
+    upgrade.ops = [*before_tables, *new_tables, *changes, *old_tables, *after_tables]
     return PriorityDispatchResult.CONTINUE
 
 
 def phase(op: ops.MigrateOperation) -> Phase:
-    """Return when an operation other than the making or dropping of a table takes place."""
+    """Return the phase of an operation that neither creates nor drops a table."""
     return Phase(op.phase) if isinstance(op, SQL) else Phase.CHANGES
 
 
-def new_schemas(impl: Describing, created: Iterable[ops.CreateTableOp]) -> Operations:
-    """Return what makes the schemas of new tables; they stay when their last table goes."""
+def new_schemas(impl: DescribingImpl, created: Iterable[ops.CreateTableOp]) -> Operations:
+    """Return the operations that create the schemas of new tables.
+
+    A downgrade leaves the schemas, because somebody else may have tables there.
+    """
     preparer = impl.dialect.identifier_preparer
     names = sorted({op.schema for op in created if op.schema})
     return [
@@ -72,12 +86,12 @@ def new_schemas(impl: Describing, created: Iterable[ops.CreateTableOp]) -> Opera
 
 
 class Step(IntEnum):
-    """When an operation on a table takes place among its others; a downgrade has them reversed."""
+    """The order of the operations on one table in an upgrade; a downgrade reverses it."""
 
     DROP_FOREIGN_KEYS = 0
     DROP_CONSTRAINTS = 1
     DROP_INDEXES = 2
-    DROP_COMPUTED = 3  # before what they are computed from changes
+    DROP_COMPUTED = 3  # before the columns change that they are computed from
     CHANGE = 4
     ADD_COMPUTED = 5
     CREATE = 6  # indexes and constraints
@@ -85,10 +99,10 @@ class Step(IntEnum):
 
 
 def step_of_change(op: ops.MigrateOperation) -> Step:
-    """Return when an operation on a table takes place among its others."""
+    """Return the step of an operation on a table."""
     if isinstance(op, ops.DropConstraintOp):
-        is_key = op.constraint_type == "foreignkey"
-        return Step.DROP_FOREIGN_KEYS if is_key else Step.DROP_CONSTRAINTS
+        is_foreign_key = op.constraint_type == "foreignkey"
+        return Step.DROP_FOREIGN_KEYS if is_foreign_key else Step.DROP_CONSTRAINTS
     if isinstance(op, PrimaryKey) and op.drops:
         return Step.DROP_CONSTRAINTS
     if isinstance(op, ops.DropIndexOp):
@@ -104,22 +118,29 @@ def step_of_change(op: ops.MigrateOperation) -> Step:
     return Step.CHANGE
 
 
-def with_checks(impl: Describing, op: ops.CreateTableOp) -> ops.CreateTableOp:
-    """Write the CHECKs of a new table by name, as Alembic does not for those of columns and types.
+def complete_new_table(impl: DescribingImpl, op: ops.CreateTableOp) -> None:
+    """Say in a new table what Alembic leaves to the types and the sequences of its columns.
 
-    Which of them the database makes is asked of it: a Boolean has none where it is a type.
+    A table that the database cannot describe is left as Alembic has it.
+    """
+    description = impl.model_description(table_of(op))
+    if description is not None:
+        name_checks(impl, op, description)
+        if impl.dialect.supports_sequences:
+            columns = [item for item in op.columns if isinstance(item, sa.Column)]
+            stop_numbering(op, {item.name for item in columns if sequence_of(item) is not None})
+
+
+def name_checks(impl: DescribingImpl, op: ops.CreateTableOp, description: Description) -> None:
+    """Write the CHECKs of a new table by name, those of its columns and types included.
+
+    The description tells which of them the database makes. A Boolean, for example, has a CHECK only
+    where the database has no type for it.
     """
     table = table_of(op)
-    description = impl.model_description(table)
-    if description is None:
-        return op
     checks = sorted(part.name for part in description if part.kind == "check")
     op.columns = [item for item in op.columns if not is_named_check(item)]
     op.columns += [check_of(impl, table, name).to_constraint() for name in checks]
-    if impl.dialect.supports_sequences:
-        columns = [item for item in op.columns if isinstance(item, sa.Column)]
-        unnumber(op, {item.name for item in columns if sequence_of(item) is not None})
-    return op
 
 
 def is_named_check(item: object) -> bool:
@@ -127,7 +148,7 @@ def is_named_check(item: object) -> bool:
 
 
 def table_of(op: ops.CreateTableOp) -> sa.Table:
-    """Return the table that an operation makes: the model's, where it comes from a model."""
+    """Return the table that an operation creates: that of the model, if it comes from a model."""
     column = next(item for item in op.columns if isinstance(item, sa.Column))
     return column.table
 
@@ -135,60 +156,35 @@ def table_of(op: ops.CreateTableOp) -> sa.Table:
 # ----- Tables that refer to each other
 
 
-def parents_first(impl: Describing, created: Sequence[ops.CreateTableOp]) -> Operations:
-    """Order new tables by their foreign keys.
+def parents_first(impl: DescribingImpl, created: Sequence[ops.CreateTableOp]) -> Operations:
+    """Return new tables with each after those that its foreign keys refer to.
 
-    Within a circle of tables, the keys to those that come later are added at the end. A table that
-    only depends on a circle is no part of it.
+    Tables may refer to each other in a circle. There, a foreign key to a table that comes later is
+    taken out of its own table, and is added after all tables are created.
     """
     tables = {full_name(op.schema, op.table_name): op for op in created}
     parents = {name: parents_of(op) & tables.keys() for name, op in tables.items()}
     order = ordered(parents)
-    made: Operations = []
-    added_later: Operations = []
+    creations: Operations = []
+    additions: Operations = []
     for position, name in enumerate(order):
         op = tables[name]
         later = {*order[position + 1 :]}
-        keys = [] if impl.FORWARD_KEYS else [key for key in keys_of(op) if cut(key, later)]
-        made.append(without(op, keys))
+        keys = [] if impl.FORWARD_KEYS else [key for key in keys_of(op) if has_to_wait(key, later)]
+        take_out(op, keys)
+        creations.append(op)
         for key in keys:
             add = ops.CreateForeignKeyOp.from_constraint(key)
-            added_later.append(ops.ModifyTableOps(op.table_name, [add], schema=op.schema))
-    return made + added_later
+            additions.append(ops.ModifyTableOps(op.table_name, [add], schema=op.schema))
+    return creations + additions
 
 
-def cut(key: sa.ForeignKeyConstraint, later: set[str]) -> bool:
-    return key.use_alter or parent_of(key) in later
+def has_to_wait(key: sa.ForeignKeyConstraint, later: set[str]) -> bool:
+    """Tell whether a foreign key can only be added once all tables are there.
 
-
-def ordered(parents: dict[str, set[str]]) -> list[str]:
-    """Return names with those that each depends on before it, and circles in one piece.
-
-    A circle is a set of names each of which leads to all of the others. The graph of the circles
-    has none itself.
+    `later` are the tables that are created after that of the key.
     """
-    reached = {name: reachable(name, parents) for name in sorted(parents)}
-    circle_of: dict[str, tuple[str, ...]] = {}
-    for name in reached:
-        others = [other for other in reached[name] if name in reached[other]]
-        circle_of[name] = tuple(sorted({name, *others}))
-    graph: TopologicalSorter[tuple[str, ...]] = TopologicalSorter()
-    for name in reached:
-        circle = circle_of[name]
-        needed = {circle_of[parent] for parent in parents[name]}
-        graph.add(circle, *sorted(needed - {circle}))
-    return [name for circle in graph.static_order() for name in circle]
-
-
-def reachable(start: str, parents: dict[str, set[str]]) -> set[str]:
-    """Return the names that one leads to, over others or not."""
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        new = parents[waiting.pop()] - found
-        found |= new
-        waiting += sorted(new)
-    return found
+    return key.use_alter or parent_of(key) in later
 
 
 def keys_of(op: ops.CreateTableOp) -> list[sa.ForeignKeyConstraint]:
@@ -208,17 +204,29 @@ def full_name(schema: str | None, name: str) -> str:
     return f"{schema}.{name}" if schema else name
 
 
-def without(op: ops.CreateTableOp, keys: Sequence[sa.ForeignKeyConstraint]) -> ops.CreateTableOp:
-    """Take foreign keys out of a new table, and change nothing else in it."""
+def take_out(op: ops.CreateTableOp, keys: Sequence[sa.ForeignKeyConstraint]) -> None:
+    """Take foreign keys out of a new table, whose columns stay as they were with them."""
     op.columns = [item for item in op.columns if not any(item is key for key in keys)]
-    unnumber(op, {column.name for key in keys for column in key.columns})
+    stop_numbering(op, {column.name for key in keys for column in key.columns})
+
+
+def without_inherited_keys(impl: DescribingImpl, op: ops.CreateTableOp) -> ops.CreateTableOp:
+    """Take out the foreign keys that the database makes itself, for each partition of a parent."""
+    inherited = impl.inherited_keys()
+    op.columns = [
+        item
+        for item in op.columns
+        if not isinstance(item, sa.ForeignKeyConstraint)
+        or (op.schema, op.table_name, str(item.name)) not in inherited
+    ]
     return op
 
 
-def unnumber(op: ops.CreateTableOp, names: set[str]) -> None:
-    """Keep the database from numbering rows by itself: SERIAL, AUTO_INCREMENT.
+def stop_numbering(op: ops.CreateTableOp, names: set[str]) -> None:
+    """Keep the database from numbering the rows of a new table by columns of these names.
 
-    It would, for a primary key that the revision has without its foreign key or its sequence.
+    SQLAlchemy makes an integer primary key SERIAL or AUTO_INCREMENT, unless it sees a foreign key
+    or a sequence there. A revision may have the column without them.
     """
     columns = [*op.columns]
     for position, item in enumerate(columns):
@@ -230,5 +238,5 @@ def unnumber(op: ops.CreateTableOp, names: set[str]) -> None:
 
 
 def setup(plugin: Plugin) -> None:
-    """Add the comparator that puts all that was found in order."""
+    """Add the comparator that orders what all the others have found."""
     plugin.add_autogenerate_comparator(arrange, "schema", "order", priority=DispatchPriority.LAST)

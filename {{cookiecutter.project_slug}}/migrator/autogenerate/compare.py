@@ -1,8 +1,11 @@
-"""Comparators that are added to Alembic's: for what it does not compare, or compares too roughly.
+"""Comparators beside Alembic's, for what it does not compare or compares too roughly.
 
-None of Alembic's is switched off, but for one case: see `leave_computed_columns`.
+All of Alembic's own comparators stay on, except in one case: see `leave_computed_columns`.
+
+`there` is always a table or column of the database, and `wanted` is that of the model.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,63 +18,82 @@ from sqlalchemy.sql.elements import conv
 
 from migrator.autogenerate.describe import (
     KEY,
-    Describing,
+    DescribingImpl,
     KindOfColumnPart,
     Pair,
     Part,
     as_text,
     column_named,
-    describing,
+    final_type,
+    impl_of,
 )
+from migrator.autogenerate.questions import replaced_labels
 
 Operations = Iterator[ops.MigrateOperation]
 CONTINUE = PriorityDispatchResult.CONTINUE
 STOP = PriorityDispatchResult.STOP
+CIRCLE = "Cannot correctly sort tables"  # SQLAlchemy's warning of foreign keys in a circle
 
 
 def begin(
     context: AutogenContext, _upgrade: ops.UpgradeOps, _schemas: set[str | None]
 ) -> PriorityDispatchResult:
-    """Begin a comparison: what one has found says nothing about the database in another."""
-    describing(context.migration_context).begin_comparison(context.sorted_tables)
+    """Forget the last comparison: the database may have changed since then."""
+    with warnings.catch_warnings():
+        # Alembic keeps this order, so nothing else warns of a circle, which `arrange` cuts.
+        warnings.filterwarnings("ignore", CIRCLE, sa.exc.SAWarning)
+        models = context.sorted_tables
+    impl_of(context.migration_context).begin_comparison(models)
     return CONTINUE
 
 
 def leave_computed_columns(
-    context: AutogenContext, change: ops.AlterColumnOp, *args: Any
+    _context: AutogenContext,
+    _change: ops.AlterColumnOp,
+    _schema: str | None,
+    _table: str,
+    _name: str,
+    there: sa.Column[Any],
+    wanted: sa.Column[Any],
 ) -> PriorityDispatchResult:
-    """Keep Alembic from warning that the expression of a computed column cannot be changed.
+    """Keep Alembic from warning that it cannot change the expression of a computed column.
 
-    `compare_parts` has the column made anew instead. Of Alembic's comparators of defaults, this
-    stops that warning and three that find nothing in a computed column: those of identities, of
-    AUTO_INCREMENT and of other defaults. tests/matrix: "computed expression changed, without a
-    warning".
+    `compare_parts` drops and adds the column instead. This stops Alembic's comparators of server
+    defaults for such a column: the one that warns, and three that find nothing in it, namely those
+    of identities, of AUTO_INCREMENT and of other defaults. The test in tests/matrix is "computed
+    expression changed, without a warning".
     """
-    *_, there, wanted = args
     columns = (there, wanted)
     computed = any(isinstance(column.server_default, sa.Computed) for column in columns)
     return STOP if computed else CONTINUE
 
 
 def complete_column(
-    context: AutogenContext, change: ops.AlterColumnOp, *args: Any
+    context: AutogenContext,
+    change: ops.AlterColumnOp,
+    _schema: str | None,
+    _table: str,
+    name: str,
+    there: sa.Column[Any],
+    wanted: sa.Column[Any],
 ) -> PriorityDispatchResult:
-    """Correct what Alembic's comparators said of a column."""
-    _, _, name, there, wanted = args
-    impl = describing(context.migration_context)
+    """Correct what Alembic's comparators have found about a column."""
+    impl = impl_of(context.migration_context)
     changed = impl.differences(Pair(there.table, wanted.table))
     if Part("type", name) in changed:
-        change.modify_type = wanted.type  # also of a type that SQLAlchemy does not know
+        change.modify_type = wanted.type  # Alembic ignores it if reflection did not know the type
     elif change.modify_type is None:
-        change.existing_type = wanted.type  # the better name: LONGTEXT is a JSON no more
+        # Both mean the same to the database, and the model has the better name: JSON, not LONGTEXT.
+        change.existing_type = wanted.type
+    rename_labels(impl, change, there, wanted)
     if isinstance(wanted.server_default, sa.Identity):
         supported = getattr(impl.dialect, "supports_identity_columns", False)
         if not supported and there.server_default is None:
-            change.modify_server_default = False  # there is none to be had
+            change.modify_server_default = False  # else each comparison would find it again
     if Part("computed", name) in changed:
-        change.modify_server_default = False  # the column is made anew
-    # What the database makes of a model may be what is there, though the model says something else:
-    # a column of a primary key is NOT NULL, and MariaDB's comments have no emoji.
+        change.modify_server_default = False  # compare_parts drops and adds the column
+    # The database may make of the model just what is there, though the model says something else:
+    # a column of a primary key is NOT NULL, and a comment may lose its emoji.
     if change.modify_nullable is not None and is_alike(impl, "nullable", there, wanted):
         change.modify_nullable = None
     if change.modify_comment is not False and is_alike(impl, "comment", there, wanted):
@@ -80,10 +102,27 @@ def complete_column(
     return CONTINUE
 
 
+def rename_labels(
+    impl: DescribingImpl,
+    change: ops.AlterColumnOp,
+    there: sa.Column[Any],
+    wanted: sa.Column[Any],
+) -> None:
+    """Change the type of a column, if only to itself, where labels change that are a text there.
+
+    The rows keep the old labels, so a person has to decide: questions.py asks. The next comparison
+    finds the new ones in the revision.
+    """
+    old, new = impl.unknown_enum(there), final_type(wanted.type, impl.dialect)
+    if old is not None and isinstance(new, sa.Enum) and replaced_labels(old.enums, new.enums):
+        change.existing_type = old
+        change.modify_type = wanted.type
+
+
 def is_alike(
-    impl: Describing, kind: KindOfColumnPart, there: sa.Column[Any], wanted: sa.Column[Any]
+    impl: DescribingImpl, kind: KindOfColumnPart, there: sa.Column[Any], wanted: sa.Column[Any]
 ) -> bool:
-    """Tell whether the database says the same of a column and of that of the model."""
+    """Tell whether the database describes one part of two columns in the same words."""
     part = Part(kind, wanted.name)
     old = impl.description(there.table).get(part)
     new = (impl.model_description(wanted.table) or {}).get(part)
@@ -91,24 +130,36 @@ def is_alike(
 
 
 def compare_parts(
-    context: AutogenContext, changes: ops.ModifyTableOps, *args: Any
+    context: AutogenContext,
+    changes: ops.ModifyTableOps,
+    schema: str | None,
+    name: str,
+    there: sa.Table | None,
+    wanted: sa.Table | None,
 ) -> PriorityDispatchResult:
-    """Compare what Alembic does not: CHECKs, keys, expressions of indexes, computed columns."""
-    schema, name, there, wanted = args
-    impl = describing(context.migration_context)
-    seen = {impl.name_there(item) for item in items_seen(changes)}
-    if there is None:
-        changes.ops += new_indexes(impl, wanted, seen)
-    elif wanted is None:
-        changes.ops += old_indexes(impl, there, seen)
-    else:
+    """Compare what Alembic does not: CHECKs, keys, expressions of indexes, computed columns.
+
+    `there` is None for a new table, and `wanted` is None for one that is dropped.
+    """
+    impl = impl_of(context.migration_context)
+    seen = {impl.name_in_database(item) for item in items_seen(changes)}
+    if there is not None and wanted is not None:
         pair = impl.memory.pairs[schema, name] = Pair(there, wanted)
-        # A column is NOT NULL before it joins the primary key, and nullable after it has left:
-        # what a database does not refuse in another order, it may ignore.
-        before = [op for op in changes.ops if prepares_key(op)]
-        after = [op for op in changes.ops if not prepares_key(op)]
-        keys = [*ended_sequences(impl, pair), *before, *changed_key(impl, pair)]
-        changes.ops = [*keys, *after, *changed_parts(impl, pair, seen)]
+        # A column becomes NOT NULL before it joins the primary key, and nullable after it has left.
+        # In another order the database refuses the change, or ignores it.
+        before_key = [op for op in changes.ops if prepares_key(op)]
+        after_key = [op for op in changes.ops if not prepares_key(op)]
+        changes.ops = [
+            *removed_sequences(impl, pair),
+            *before_key,
+            *changed_key(impl, pair),
+            *after_key,
+            *changed_parts(impl, pair, seen),
+        ]
+    elif wanted is not None:
+        changes.ops += indexes_of_new_table(impl, wanted, seen)
+    elif there is not None:
+        changes.ops += indexes_of_dropped_table(impl, there, seen)
     return CONTINUE
 
 
@@ -120,7 +171,7 @@ def prepares_key(op: ops.MigrateOperation) -> bool:
 
 
 def items_seen(changes: ops.ModifyTableOps) -> Iterator[sa.Index | sa.Constraint]:
-    """Yield the indexes and constraints of which Alembic has seen that they change."""
+    """Yield the indexes and constraints that Alembic itself has found to change."""
     for op in changes.ops:
         if isinstance(op, ops.CreateIndexOp | ops.DropIndexOp):
             yield op.to_index()
@@ -128,31 +179,34 @@ def items_seen(changes: ops.ModifyTableOps) -> Iterator[sa.Index | sa.Constraint
             yield op.to_constraint()
 
 
-def new_indexes(impl: Describing, table: sa.Table, seen: set[str]) -> Operations:
-    """Yield what makes the indexes of a new table that Alembic has not seen."""
+def indexes_of_new_table(impl: DescribingImpl, table: sa.Table, seen: set[str]) -> Operations:
+    """Yield operations that create the indexes of a new table, except those in `seen`."""
     for part in sorted(impl.model_description(table) or {}):
         if is_index(impl, part, table) and part.name not in seen:
             yield create_of(impl, table, part)
 
 
-def old_indexes(impl: Describing, table: sa.Table, seen: set[str]) -> Operations:
-    """Yield what drops the indexes of an old table that Alembic has not seen."""
+def indexes_of_dropped_table(impl: DescribingImpl, table: sa.Table, seen: set[str]) -> Operations:
+    """Yield operations that drop the indexes of a dropped table, except those in `seen`."""
     for part in sorted(impl.description(table)):
         if is_index(impl, part, table) and part.name not in seen:
             yield drop_of(impl, table, part)
 
 
-def is_index(impl: Describing, part: Part, table: sa.Table) -> bool:
-    """Tell whether a part is an index that comes and goes by itself, not with a constraint."""
+def is_index(impl: DescribingImpl, part: Part, table: sa.Table) -> bool:
+    """Tell whether a part is an index of its own, and not that of a unique constraint."""
     return part.kind == "index" and part.name not in impl.named(table, sa.UniqueConstraint)
 
 
-def changed_parts(impl: Describing, pair: Pair, seen: set[str]) -> Operations:
-    """Yield what changes the parts of a table that are not as those of the model."""
+def changed_parts(impl: DescribingImpl, pair: Pair, seen: set[str]) -> Operations:
+    """Yield operations that make the parts of a table those of the model.
+
+    Indexes in `seen` are left out, because Alembic has found them already.
+    """
     old, new = impl.description(pair.there), impl.model_description(pair.wanted) or {}
     differences = impl.differences(pair)
-    for column in sorted(columns_anew(impl, pair, differences)):
-        yield from computed_anew(impl, pair, column)
+    for name in sorted(columns_to_recreate(impl, pair, differences)):
+        yield from recreate_computed(impl, pair, name)
     for part in sorted(differences):
         if part.kind == "sequence" and part in new:
             yield from impl.change_sequence(pair, part.name)
@@ -163,86 +217,95 @@ def changed_parts(impl: Describing, pair: Pair, seen: set[str]) -> Operations:
                 yield create_of(impl, pair.wanted, part)
 
 
-def changed_key(impl: Describing, pair: Pair) -> Operations:
-    """Yield what changes the primary key, if it is not that of the model."""
+def changed_key(impl: DescribingImpl, pair: Pair) -> Operations:
+    """Yield operations that change the primary key, if it is not that of the model."""
     if KEY in impl.differences(pair):
         yield from impl.change_key(pair)
 
 
-def ended_sequences(impl: Describing, pair: Pair) -> Operations:
-    """Yield what takes the numbering of its rows from a column, which may get another one."""
+def removed_sequences(impl: DescribingImpl, pair: Pair) -> Operations:
+    """Yield operations that take the sequences from columns which number no rows any more.
+
+    They come first: another column may get a sequence, and some databases allow only one.
+    """
     new = impl.model_description(pair.wanted) or {}
     for part in sorted(impl.differences(pair)):
         if part.kind == "sequence" and part not in new:
             yield from impl.change_sequence(pair, part.name)
 
 
-def columns_anew(impl: Describing, pair: Pair, differences: frozenset[Part]) -> set[str]:
-    """Return the computed columns that change, or that are computed from what changes."""
-    anew = {part.name for part in differences if part.kind == "computed"}
+def columns_to_recreate(impl: DescribingImpl, pair: Pair, differences: frozenset[Part]) -> set[str]:
+    """Return the names of computed columns that change, or whose source gets another type."""
+    found = {part.name for part in differences if part.kind == "computed"}
     for part in differences:
         if part.kind == "type":
             computed = impl.computed_from(pair.there, part.name)
-            anew |= {name for name in computed if pair.have_column(name)}
-    return anew
+            found |= {name for name in computed if pair.have_column(name)}
+    return found
 
 
-def is_check_or_index(impl: Describing, part: Part, table: sa.Table) -> bool:
+def is_check_or_index(impl: DescribingImpl, part: Part, table: sa.Table) -> bool:
     return part.kind == "check" or is_index(impl, part, table)
 
 
-def drop_of(impl: Describing, table: sa.Table, part: Part) -> ops.MigrateOperation:
-    """Return what drops a CHECK or an index of a table that is there."""
+def drop_of(impl: DescribingImpl, table: sa.Table, part: Part) -> ops.MigrateOperation:
+    """Return the operation that drops a CHECK or an index of a table in the database."""
     if part.kind == "index":
         return ops.DropIndexOp.from_index(impl.index_there(table, part.name))
     text = as_text(impl.description(table)[part])
     return named_check(table, part.name, text).reverse()
 
 
-def create_of(impl: Describing, model: sa.Table, part: Part) -> ops.MigrateOperation:
-    """Return what makes a CHECK or an index of a model."""
+def create_of(impl: DescribingImpl, model: sa.Table, part: Part) -> ops.MigrateOperation:
+    """Return the operation that creates a CHECK or an index of a model."""
     if part.kind == "index":
         return ops.CreateIndexOp.from_index(impl.named(model, sa.Index)[part.name])
     return check_of(impl, model, part.name)
 
 
-def check_of(impl: Describing, table: sa.Table, name: str) -> ops.CreateCheckConstraintOp:
-    """Return what makes a CHECK of a model, which may be that of a column or of a type."""
+def check_of(impl: DescribingImpl, table: sa.Table, name: str) -> ops.CreateCheckConstraintOp:
+    """Return the operation that creates a CHECK of a model, of a column, or of a type."""
     check = impl.named(table, sa.CheckConstraint)[name]
     text = as_text(impl.sql_of(check.sqltext))
     return named_check(table, name, text)
 
 
 def named_check(table: sa.Table, name: str, text: str) -> ops.CreateCheckConstraintOp:
-    """Return what makes a CHECK with a name that is final: no convention is applied to it."""
+    """Return the operation that creates a CHECK; no naming convention changes its name."""
     return ops.CreateCheckConstraintOp(conv(name), table.name, text, schema=table.schema)
 
 
-def computed_anew(impl: Describing, pair: Pair, name: str) -> Operations:
-    """Yield what drops a column and makes it anew, and all that stands in the way of it."""
+def recreate_computed(impl: DescribingImpl, pair: Pair, name: str) -> Operations:
+    """Yield operations that drop a computed column and add that of the model.
+
+    CHECKs, indexes and unique constraints on the column are dropped before and created after.
+    """
     if impl.COPIES_TABLES:
-        yield from made_anew(pair, name)
+        yield from recreate(pair, name)
         return
-    kept = sorted(impl.dependents(pair.there, name) - impl.differences(pair))
-    drops = [drop_of(impl, pair.there, part) for part in kept]
-    drops += uniques_with(pair.there, name, {part.name for part in kept})
+    unchanged = sorted(impl.dependents(pair.there, name) - impl.differences(pair))
+    drops = [drop_of(impl, pair.there, part) for part in unchanged]
+    drops += drops_of_uniques(pair.there, name, {part.name for part in unchanged})
     yield from drops
-    yield from made_anew(pair, name)
+    yield from recreate(pair, name)
     for drop in drops:
         yield drop.reverse()
 
 
-def uniques_with(table: sa.Table, column: str, known: set[str]) -> Operations:
-    """Yield what drops the unique constraints on a column that are not known as indexes."""
+def drops_of_uniques(table: sa.Table, column: str, known: set[str]) -> Operations:
+    """Yield operations that drop the unique constraints on a column.
+
+    Those in `known` are left out: they are dropped as indexes.
+    """
     items = [item for item in table.constraints if isinstance(item, sa.UniqueConstraint)]
-    # Alembic may have added one that reflection gave to the table already.
+    # By name, because Alembic may have added a constraint that reflection had added before.
     uniques = {str(item.name): item for item in items if column in item.columns}
     for name in sorted(uniques.keys() - known):
         yield ops.DropConstraintOp.from_constraint(uniques[name])
 
 
-def made_anew(pair: Pair, name: str) -> Operations:
-    """Yield what drops a column and adds that of the model."""
+def recreate(pair: Pair, name: str) -> Operations:
+    """Yield operations that drop a column and add that of the model."""
     schema, table = pair.there.schema, pair.there.name
     old, new = column_named(pair.there, name), column_named(pair.wanted, name)
     yield ops.DropColumnOp.from_column_and_tablename(schema, table, old)
@@ -250,9 +313,10 @@ def made_anew(pair: Pair, name: str) -> Operations:
 
 
 def setup(plugin: Plugin) -> None:
-    """Add the comparators that hold for every database."""
+    """Add the comparators that are the same for every kind of database."""
     plugin.add_autogenerate_comparator(begin, "schema", "begin", priority=DispatchPriority.FIRST)
-    # Last, and after Alembic's own last ones, because Alembic's plugins are taken first.
+    # They correct what Alembic's comparators have found, so they run after them. Of one priority,
+    # Alembic's run first, because its plugins were added first.
     plugin.add_autogenerate_comparator(
         complete_column, "column", "described", priority=DispatchPriority.LAST
     )
@@ -262,9 +326,9 @@ def setup(plugin: Plugin) -> None:
 
 
 def setup_for(plugin: Plugin, dialect: str) -> None:
-    """Add the comparators that have to run before Alembic's of the same priority.
+    """Add, for one dialect, the comparators that run before Alembic's of the same priority.
 
-    Alembic runs those with a qualifier first, and its own have none.
+    Alembic runs comparators for a dialect before those for all, and its own are for all.
     """
     plugin.add_autogenerate_comparator(
         leave_computed_columns, "column", "server_default", qualifier=dialect

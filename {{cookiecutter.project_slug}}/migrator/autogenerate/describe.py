@@ -1,42 +1,47 @@
-"""What a database says that a table is, for one that is there and for a model.
+"""How a database describes a table of its own, and how it would describe that of a model.
 
-Databases rewrite what they are told: `n > 1` may come back as `((n)::numeric > (1)::numeric)`. So
-texts of a model and of a table that differ say nothing. Instead the model's table is made for a
-moment, as a temporary one, and the database describes both. Only what a database itself says in
-the model's words, to the letter, need not be made.
+Databases rewrite the SQL that they are given: `n > 1` may come back as
+`((n)::numeric > (1)::numeric)`. So a model and its table may be the same though their texts differ.
+To compare them, the model's table is created as a temporary one, and the database describes both.
+That is not needed where the text of the table is exactly that of the model.
 
-`Describing` is the interface between autogenerate and the folders of the databases: each has a
-subclass of it and of Alembic's own class for that database, in its `autogenerate.py`.
+`DescribingImpl` is the interface between autogenerate and the folders of the databases. Each folder
+has a subclass of it and of Alembic's own class for that database, in its `autogenerate.py`.
+
+`there` is always a table or column of the database, and `wanted` is that of the model.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args
 
 import sqlalchemy as sa
-from alembic.ddl.impl import ComparisonResult, DefaultImpl
+from alembic.ddl.impl import ComparisonResult
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from migrator.autogenerate.labels import RememberingImpl
 from migrator.autogenerate.steps import PrimaryKey
 from migrator.messages import tell
 
 KindOfColumnPart = Literal["type", "nullable", "default", "computed", "sequence", "comment"]
 KindOfPart = KindOfColumnPart | Literal["key", "check", "unique", "index"]
-# The colon of what text() takes for a parameter, as SQLAlchemy's documentation of text() says.
+Item = TypeVar("Item", bound=sa.Constraint | sa.Index)
+# The colon that begins a parameter, as SQLAlchemy's documentation of text() says.
 PARAMETER = re.compile(r"(?<![:\w]):(?=\w)")
-# How many temporary tables are made at once. PostgreSQL locks each, and has room for some thousand
-# locks: https://www.postgresql.org/docs/current/runtime-config-locks.html
-AT_ONCE = 100
+# How many models are described together. PostgreSQL locks each of their temporary tables, and has
+# room for a few thousand locks: https://www.postgresql.org/docs/current/runtime-config-locks.html
+MODELS_AT_ONCE = 100
 
 
 class Part(NamedTuple):
-    """One thing that a database knows of a table.
+    """One of the things that a description of a table is made of.
 
-    `name` is that of a column, a CHECK or an index. The primary key has none: it is the only one.
+    `name` is that of a column, a constraint or an index. It is "" for the primary key, because a
+    table has only one.
     """
 
     kind: KindOfPart
@@ -44,83 +49,88 @@ class Part(NamedTuple):
 
 
 KEY = Part("key", "")
-# Each part as SQL. Two are the same where the database's `normal()` of them is.
+# The SQL of each part of a table. DescribingImpl.normal() tells whether two texts mean the same.
 Description = Mapping[Part, str]
-TableName = tuple[str | None, str]  # the schema, None for the usual one, and the name
+TableName = tuple[str | None, str]  # the schema (None for the default one) and the name
 
 
 class Pair(NamedTuple):
-    """A table that is there, and the model of the same name."""
+    """A table of the database, and that of the model with the same name."""
 
     there: sa.Table
     wanted: sa.Table
 
     def have_column(self, name: str) -> bool:
+        """Tell whether both tables have a column of this name."""
         return name in names(self.there) and name in names(self.wanted)
 
 
 @dataclass
 class Memory:
-    """What a comparison has found so far. It is kept in `impl.memo`, one for each context.
+    """What a comparison has found so far. `impl.memo` keeps one for each migration context.
 
-    `models` are all tables of the models. They are made together when one is asked for.
-    `reflected` are the tables that Alembic has reflected so far.
+    - `models` are the tables of all models; they are described together when one is asked for
+    - `reflected` are the tables that Alembic has reflected
+    - `pairs` are the tables that both the database and the models have
+    - `descriptions` are those of the database's tables
+    - `model_descriptions` are those of the models' tables: None for what the database refuses
+    - `differences` are the parts that differ in a pair
     """
 
     models: Sequence[sa.Table] = ()
     reflected: dict[TableName, sa.Table] = field(default_factory=dict)
     pairs: dict[TableName, Pair] = field(default_factory=dict)
-    there: dict[TableName, Description] = field(default_factory=dict)
-    wanted: dict[sa.Table, Description | None] = field(default_factory=dict)
+    descriptions: dict[TableName, Description] = field(default_factory=dict)
+    model_descriptions: dict[sa.Table, Description | None] = field(default_factory=dict)
     differences: dict[Pair, frozenset[Part]] = field(default_factory=dict)
 
 
-class Describing(DefaultImpl):
-    """What autogenerate asks of a kind of database, beside what Alembic does.
+class DescribingImpl(RememberingImpl):
+    """What autogenerate asks a kind of database, beside what Alembic asks it.
 
-    A subclass says how a table is described, and how a temporary one is made.
+    A subclass says how the database describes a table, and how to create a temporary one.
     """
 
-    # Whether a table is copied to change a column, so that constraints and indexes are made anew.
+    # Whether a change of a column copies its table, with constraints and indexes.
     COPIES_TABLES: ClassVar[bool] = False
-    # Whether a foreign key may be written before the table that it refers to.
+    # Whether a foreign key may be created before the table that it refers to.
     FORWARD_KEYS: ClassVar[bool] = False
     # What happens to a row that has no value for a new column that is NOT NULL.
     WITHOUT_VALUE: ClassVar[str] = "this fails"
-    # Whether a schema is part of a database. It may be another database.
+    # Whether a schema is part of a database. If not, "schema" is a word for another database.
     SCHEMAS_WITHIN: ClassVar[bool] = False
 
-    # ----- Each database has its own answer
+    # ----- Questions that each kind of database answers in its own way
 
     def describe(self, table: sa.Table) -> Mapping[TableName, Description]:
-        """Return the parts of a table that is there, as Alembic has reflected it.
+        """Return the description of a table that Alembic has reflected.
 
-        Other tables may be described as well, where one query answers for all.
+        It may return those of other tables as well, if one query answers for all.
         """
         raise NotImplementedError
 
     def describe_models(self, models: Sequence[sa.Table]) -> Mapping[sa.Table, Description]:
-        """Return the parts of models: make their tables, describe them, and leave no trace.
+        """Create the tables of models, describe them, and remove them again.
 
-        They are made without their foreign keys. Raises sa.exc.SQLAlchemyError where the database
-        does not take one of them.
+        The tables have no foreign keys. Raises sa.exc.SQLAlchemyError if the database refuses one
+        of them.
         """
         raise NotImplementedError
 
     def normal(self, part: Part, text: str) -> str:
-        """Return SQL in a form that is the same for what means the same."""
+        """Return the SQL of a part in a form that is equal for texts which mean the same."""
         return text
 
     def dependents(self, table: sa.Table, column: str) -> set[Part]:
-        """Return the CHECKs and indexes that have to go before a column can go."""
+        """Return the CHECKs and indexes that have to be dropped before a column is dropped."""
         raise NotImplementedError
 
     def change_sequence(self, pair: Pair, column: str) -> Iterator[ops.MigrateOperation]:
-        """Yield what changes the sequence that numbers a column's rows."""
+        """Yield operations that add, change or remove what numbers rows by a column."""
         yield from ()
 
     def change_key(self, pair: Pair) -> Iterator[ops.MigrateOperation]:
-        """Yield what changes the primary key of a table."""
+        """Yield operations that drop the primary key of a table and create that of the model."""
         old, new = pair.there.primary_key, pair.wanted.primary_key
         name = new.name or old.name
         if column_names(old):
@@ -131,44 +141,67 @@ class Describing(DefaultImpl):
     def complete_column(
         self, change: ops.AlterColumnOp, there: sa.Column[Any], wanted: sa.Column[Any]
     ) -> None:
-        """Change what was found about a column, after all comparisons of it."""
+        """Correct what all comparators have found about a column, by changing `change`."""
 
     def computed_from(self, table: sa.Table, column: str) -> set[str]:
-        """Return the computed columns that have to go before a column's type can change."""
+        """Return the computed columns that have to be dropped before a column's type changes."""
         return set()
 
     def index_there(self, table: sa.Table, name: str) -> sa.Index:
-        """Return an index of a table that is there."""
-        index: sa.Index = self.named(table, sa.Index)[name]
-        return index
+        """Return an index of a table of the database."""
+        return self.named(table, sa.Index)[name]
 
-    def unmanaged(self) -> set[tuple[str | None, str]]:
-        """Return the schemas and names of tables that come and go with something else.
+    def unmanaged(self) -> set[TableName]:
+        """Return the tables that something else creates and drops: a partition has a parent.
 
-        Partitions are an example, and tables of an extension. A model may still name them.
+        Other examples are the tables of an extension. A model may name such a table all the same.
         """
         return set()
 
+    def inherited_keys(self) -> set[tuple[str | None, str, str]]:
+        """Return schema, table and name of foreign keys that come and go with another one."""
+        return set()
+
+    def drop_if_there(self, op: ops.MigrateOperation, name: str) -> list[ops.MigrateOperation]:
+        """Return operations that drop what `op` drops by another name, if it is there at all.
+
+        Return none where the database has no IF EXISTS for that.
+        """
+        return []
+
+    def restated(
+        self, op: ops.ModifyTableOps, pair: Pair, goes_back: bool
+    ) -> list[ops.MigrateOperation]:
+        """Return a change of a table without the names of its constraints, if tables are copied.
+
+        `goes_back` tells whether it is that of a downgrade.
+        """
+        return [op]
+
     def questions(self, operations: ops.OpContainer) -> Iterator[str]:
-        """Yield what a person has to decide about operations, beyond what holds everywhere."""
+        """Yield what a person has to decide about operations on this kind of database alone."""
         yield from ()
 
     # ----- Descriptions, each made once
 
     @property
     def connected(self) -> sa.Connection:
-        """The connection to the database that is described."""
+        """The connection to the database that is described.
+
+        Raises CommandError if Alembic has none, as with --sql.
+        """
         if self.connection is None:
             raise CommandError("Models can only be compared with a database that is there.")
         return self.connection
 
     @property
     def memory(self) -> Memory:
+        """What this comparison has found so far."""
         memory: Memory = self.memo.setdefault(Memory, Memory())
         return memory
 
     def begin_comparison(self, models: Sequence[sa.Table]) -> None:
-        """Forget what was found before, and remember what the models are."""
+        """Forget what an earlier comparison has found, and remember the tables of the models."""
         self.memo[Memory] = Memory([model for model in models if not model.is_view])
 
     def autogen_column_reflect(
@@ -179,31 +212,35 @@ class Describing(DefaultImpl):
         self.memory.reflected[table.schema, table.name] = table
 
     def description(self, table: sa.Table) -> Description:
-        """Return the parts of a table that is there."""
+        """Return the description of a table of the database."""
         name = (table.schema, table.name)
-        if name not in self.memory.there:
-            self.memory.there |= self.describe(table)
-        return self.memory.there[name]
+        if name not in self.memory.descriptions:
+            self.memory.descriptions |= self.describe(table)
+        return self.memory.descriptions[name]
 
     def model_description(self, model: sa.Table) -> Description | None:
-        """Return the parts that a model's table has once it is made.
+        """Return the description of a model's table, as the database would create it.
 
-        Return None, and say why, where it cannot be made. Then only Alembic's own comparison sees
-        what changed.
+        Return None, and say why in the terminal, if the database refuses to create it. Then only
+        Alembic's own comparators see what changed.
         """
-        wanted = self.memory.wanted
-        if model not in wanted:
-            models = [other for other in self.memory.models if other not in wanted]
+        found = self.memory.model_descriptions
+        if model not in found:
+            models = [other for other in self.memory.models if other not in found]
             if model not in models:
                 models = [model]
-            for start in range(0, len(models), AT_ONCE):
-                wanted |= self.make_and_describe(models[start : start + AT_ONCE])
-        return wanted[model]
+            for start in range(0, len(models), MODELS_AT_ONCE):
+                found |= self.describe_what_can_be(models[start : start + MODELS_AT_ONCE])
+        return found[model]
 
-    def make_and_describe(
+    def describe_what_can_be(
         self, models: Sequence[sa.Table]
     ) -> Mapping[sa.Table, Description | None]:
-        """Describe models together, or in halves where that fails: it may be one's own fault."""
+        """Describe models together, with None for those that the database refuses.
+
+        If it refuses them together, each half is described by itself, until the faulty ones are
+        alone.
+        """
         try:
             return self.describe_models(models)
         except sa.exc.SQLAlchemyError as error:
@@ -212,31 +249,37 @@ class Describing(DefaultImpl):
                 return {models[0]: None}
         middle = len(models) // 2
         first, second = models[:middle], models[middle:]
-        return {**self.make_and_describe(first), **self.make_and_describe(second)}
+        return {**self.describe_what_can_be(first), **self.describe_what_can_be(second)}
 
     def differences(self, pair: Pair) -> frozenset[Part]:
-        """Return the parts of a table and its model that are not the same."""
+        """Return the parts that differ between a table and its model."""
         if pair not in self.memory.differences:
             self.memory.differences[pair] = frozenset(self.find_differences(pair))
         return self.memory.differences[pair]
 
     def find_differences(self, pair: Pair) -> Iterator[Part]:
         old, new = self.description(pair.there), self.model_description(pair.wanted)
-        for part in {*old, *(new or {})}:
-            if new is not None and self.differs(part, old, new, pair):
+        if new is None:
+            return
+        for part in {*old, *new}:
+            if self.differs(part, old, new, pair):
                 yield part
 
     def differs(self, part: Part, old: Description, new: Description, pair: Pair) -> bool:
-        """Tell whether a part changed; a column's parts count only where it is on both sides."""
+        """Tell whether a part differs between two descriptions.
+
+        What belongs to a column that only one of the tables has does not count: the column itself
+        is added or dropped.
+        """
         if part.kind in get_args(KindOfColumnPart) and not pair.have_column(part.name):
             return False
         if part not in old or part not in new:
             return True
-        if old[part] == new[part]:  # as nearly always, and reading SQL takes its time
+        if old[part] == new[part]:  # the usual case, in which normal() need not read the SQL
             return False
         return self.normal(part, old[part]) != self.normal(part, new[part])
 
-    # ----- What Alembic's own comparators ask. Their answer is that of the descriptions.
+    # ----- Methods that Alembic's comparators call. The descriptions give their answers.
 
     def compare_type(
         self, inspector_column: sa.Column[Any], metadata_column: sa.Column[Any]
@@ -270,7 +313,7 @@ class Describing(DefaultImpl):
         there, wanted = reflected_index.table, metadata_index.table
         if there is None or wanted is None or self.model_description(wanted) is None:
             return super().compare_indexes(metadata_index, reflected_index)
-        name = self.name_there(metadata_index)
+        name = self.name_in_database(metadata_index)
         if Part("index", name) in self.differences(Pair(there, wanted)):
             return ComparisonResult.Different("the database describes them differently")
         return ComparisonResult.Equal()
@@ -281,7 +324,7 @@ class Describing(DefaultImpl):
         reflected_constraint: sa.UniqueConstraint,
     ) -> ComparisonResult:
         pair = Pair(reflected_constraint.table, metadata_constraint.table)
-        part = Part("unique", self.name_there(metadata_constraint))
+        part = Part("unique", self.name_in_database(metadata_constraint))
         if part in self.differences(pair):
             return ComparisonResult.Different("the database describes them differently")
         return super().compare_unique_constraint(metadata_constraint, reflected_constraint)
@@ -295,49 +338,59 @@ class Describing(DefaultImpl):
         is_index: bool = False,
         **kw: Any,
     ) -> str:
-        """Return an expression as a revision has it: within `text()`, but for that of an index."""
+        """Return an expression as a revision has it.
+
+        Alembic writes it into a call of `text()`, except for an expression of an index.
+        """
         text = self.sql_of(expr, is_server_default=is_server_default, is_index=is_index, **kw)
         return text if is_index else as_text(text)
 
     def sql_of(self, expression: sa.ClauseElement, **options: Any) -> str:
         """Return an expression as SQL that the database could read."""
-        if isinstance(expression, sa.TextClause):  # DDL has no parameters, so `\:` is a colon
-            return expression.text.replace("\\:", ":")
+        if isinstance(expression, sa.TextClause):
+            return expression.text.replace("\\:", ":")  # DDL has no parameters, so `\:` is a colon
         text: str = super().render_ddl_sql_expr(expression, **options)
-        if self.dialect.paramstyle in ("format", "pyformat"):  # the driver would undouble them
-            return text.replace("%%", "%")
+        if self.dialect.paramstyle in ("format", "pyformat"):
+            return text.replace("%%", "%")  # SQLAlchemy doubles each % for the driver
         return text
 
-    def name_there(self, item: sa.Constraint | sa.Index) -> str:
-        """Return the name that a constraint or an index has in the database, which cuts long ones.
+    def name_in_database(self, item: sa.Constraint | sa.Index) -> str:
+        """Return the name that a constraint or an index has in the database, or "" if none.
 
-        It is empty for one without a name.
+        It differs from the name in the model if that is too long for the database.
         """
         preparer = self.dialect.identifier_preparer
-        # None may also come from a naming convention that has no name for it.
+        # format_constraint() returns None, too, if the naming convention has no name for the item.
         name = None if item.name is None else preparer.format_constraint(item)
         if name is None:
             return ""
         quote = preparer.initial_quote
         return name.strip(quote).replace(quote * 2, quote)
 
-    def named(self, table: sa.Table, kind: type[Any]) -> dict[str, Any]:
-        """Return the constraints or indexes of a kind, those of columns included, by their name."""
-        items: list[Any] = [*table.constraints, *table.indexes]
+    def named(self, table: sa.Table, kind: type[Item]) -> dict[str, Item]:
+        """Return the constraints or the indexes of a table, by their names in the database.
+
+        `kind` is their class. The constraints of columns are included, and those without a name
+        are not.
+        """
+        items: list[sa.Constraint | sa.Index] = [*table.constraints, *table.indexes]
         for column in table.columns:
             items += column.constraints
-        chosen = [item for item in items if isinstance(item, kind)]
-        return {name: item for item in chosen if (name := self.name_there(item))}
+        by_name: dict[str, Item] = {}
+        for item in items:
+            if isinstance(item, kind) and (name := self.name_in_database(item)):
+                by_name[name] = item
+        return by_name
 
     def create_statements(self, model: sa.Table) -> Iterable[sa.schema.ExecutableDDLElement]:
-        """Return what makes a model's table without foreign keys, and its indexes."""
+        """Yield statements that create a model's table without foreign keys, and its indexes."""
         yield CreateTable(model, include_foreign_key_constraints=[])
         for index in model.indexes:
             yield CreateIndex(index)
 
 
 def tell_why_not(model: sa.Table, error: sa.exc.SQLAlchemyError) -> None:
-    """Say that a model's table cannot be made for a comparison, and why."""
+    """Say that the database refuses to create a model's table for a comparison, and why."""
     reason = str(getattr(error, "orig", error)).strip()
     tell(
         f"The table {model.fullname} of the models cannot be made here for a comparison, "
@@ -345,21 +398,24 @@ def tell_why_not(model: sa.Table, error: sa.exc.SQLAlchemyError) -> None:
     )
 
 
-def describing(context: MigrationContext) -> Describing:
-    """Return what answers for the database of a comparison."""
+def impl_of(context: MigrationContext) -> DescribingImpl:
+    """Return the impl of a migration context, which knows the kind of its database.
+
+    Raises TypeError if it is not one of this package's.
+    """
     impl = context.impl
-    if not isinstance(impl, Describing):
+    if not isinstance(impl, DescribingImpl):
         raise TypeError(f"{impl} was not registered by migrator/<kind>/autogenerate.py")
     return impl
 
 
 def as_text(sql: str) -> str:
-    """Return SQL as `text()` wants it, which takes `:word` for a parameter."""
+    """Return SQL for `text()`, which would take `:word` for a parameter if it had no backslash."""
     return PARAMETER.sub(r"\\:", sql)
 
 
 def sequence_of(column: sa.Column[Any]) -> sa.Sequence | None:
-    """Return the sequence that a column takes its values from, in Python or in the database."""
+    """Return the sequence that SQLAlchemy or the database takes a column's values from, if any."""
     if isinstance(column.default, sa.Sequence):
         return column.default
     default = getattr(column.server_default, "arg", None)
@@ -385,7 +441,7 @@ def column_named(table: sa.Table, name: str) -> sa.Column[Any]:
 
 
 def final_type(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-    """Return the type that a database is told: of the variant for it, without decorators."""
+    """Return the type that a database gets: the variant for it, inside of any TypeDecorator."""
     final = type_.dialect_impl(dialect)
     while isinstance(final, sa.types.TypeDecorator):
         final = final.load_dialect_impl(dialect).dialect_impl(dialect)

@@ -1,4 +1,8 @@
-"""Why a column that is leaving loses its NOT NULL: see migrator/leaving.py."""
+"""The reason why a column that is leaving becomes nullable, as a comment in the revision.
+
+A column is leaving while its table has it and the models do not use it any more: see
+migrator/leaving.py.
+"""
 
 from collections.abc import Sequence
 
@@ -11,7 +15,10 @@ from migrator.leaving import is_leaving
 
 
 def say_what_leaves(context: MigrationContext, operations: Sequence[ops.MigrateOperation]) -> None:
-    """Write the reason above each change of a leaving column that squawk would stop."""
+    """Write the comment above each change that makes a leaving column nullable.
+
+    Without it, squawk's rule `ban-drop-not-null` would stop the revision.
+    """
     for table in changed_tables(operations):
         written: list[ops.MigrateOperation] = []
         for op in table.ops:

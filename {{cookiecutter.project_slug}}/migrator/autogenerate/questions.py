@@ -1,4 +1,7 @@
-"""What a person has to decide, for no comparison can know: each becomes a TODO in the revision."""
+"""Questions that no comparison can answer: each becomes a TODO in the revision.
+
+"Gone" is a name that the models do not have any more, and "came" is one that is new.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -7,10 +10,10 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from migrator.autogenerate.describe import is_computed
-from migrator.autogenerate.steps import SQL
+from migrator.autogenerate.steps import SQL, EitherName
 
 Operations = Sequence[ops.MigrateOperation]
-# Types that hold the same kind of values. It is only for a better guess.
+# Each has subclasses that hold the same kind of values. They only help to guess what was renamed.
 FAMILIES = (
     sa.String,
     sa.Integer,
@@ -27,15 +30,24 @@ FAMILIES = (
 
 
 def questions(operations: Operations, without_value: str) -> Iterator[str]:
-    """Yield the questions that hold for every kind of database.
+    """Yield the questions that are the same for every kind of database.
 
-    `without_value` says what happens to a row that has no value for a column that needs one.
+    `without_value` says what the database does with a row that has no value for a new column.
     """
     yield from renamed_columns(operations)
     yield from renamed_tables(operations)
     yield from columns_without_values(operations, without_value)
-    yield from columns_made_anew(operations)
+    yield from columns_that_lose_values(operations)
     yield from renamed_labels(operations)
+    yield from other_names(operations)
+
+
+def other_names(operations: Operations) -> Iterator[str]:
+    """Say what has another name in the real database than in a clean one."""
+    for table in changed_tables(operations):
+        for op in table.ops:
+            if isinstance(op, EitherName):
+                yield op.question
 
 
 def changed_tables(operations: Operations) -> list[ops.ModifyTableOps]:
@@ -43,27 +55,24 @@ def changed_tables(operations: Operations) -> list[ops.ModifyTableOps]:
 
 
 def added_columns(operations: Operations) -> dict[str, sa.Column[Any]]:
-    """Return the columns that are added, by name."""
+    """Return the columns that operations on one table add, by name."""
     adds = [op for op in operations if isinstance(op, ops.AddColumnOp)]
     return {add.column.name: add.column for add in adds}
 
 
 def dropped_columns(operations: Operations) -> dict[str, sa.Column[Any]]:
-    """Return the columns that are dropped, by name, in the order of their table."""
+    """Return the columns that operations on one table drop, by name, in the order of the table."""
     drops = [op.to_column() for op in operations if isinstance(op, ops.DropColumnOp)]
     return {column.name: column for column in sorted(drops, key=position)}
 
 
 def position(column: sa.Column[Any]) -> int:
-    """Return the place of a column in its table; Alembic drops columns in any order."""
+    """Return the place of a column in its table, from 0; also 0 for a column without a table."""
     return [*column.table.columns.keys()].index(column.key) if column.table is not None else 0
 
 
 def renamed_columns(operations: Operations) -> Iterator[str]:
-    """Say which dropped column looks like one that is added.
-
-    Of several, those of the same type belong together, then those that come first.
-    """
+    """Yield a question for each dropped column that may have become an added one."""
     for op in changed_tables(operations):
         dropped, added = dropped_columns(op.ops), added_columns(op.ops)
         gone = {name: dropped[name] for name in dropped if name not in added}
@@ -76,16 +85,20 @@ def renamed_columns(operations: Operations) -> Iterator[str]:
 def pairs_of_columns(
     gone: dict[str, sa.Column[Any]], came: dict[str, sa.Column[Any]]
 ) -> list[tuple[str, str]]:
-    """Return names of dropped columns with those of added ones that they may have become."""
-    old, new = [*gone], [*came]
+    """Return names of dropped columns with those of added ones that they may have become.
+
+    Columns of the same type are paired first, then those of one family of types, then the others.
+    Of several, the first ones are paired.
+    """
+    old_names, new_names = [*gone], [*came]
     pairs: list[tuple[str, str]] = []
-    for alike in (same_type, same_family, lambda _one, _other: True):
-        for name in [*old]:
-            partner = next((other for other in new if alike(gone[name], came[other])), None)
-            if partner is not None:
-                pairs.append((name, partner))
-                old.remove(name)
-                new.remove(partner)
+    for are_alike in (same_type, same_family, any_types):
+        for old in [*old_names]:
+            partners = [new for new in new_names if are_alike(gone[old], came[new])]
+            if partners:
+                pairs.append((old, partners[0]))
+                old_names.remove(old)
+                new_names.remove(partners[0])
     return pairs
 
 
@@ -94,45 +107,80 @@ def same_type(one: sa.Column[Any], other: sa.Column[Any]) -> bool:
 
 
 def same_family(one: sa.Column[Any], other: sa.Column[Any]) -> bool:
-    """Tell whether two types are of one family: VARCHAR(20) and TEXT hold strings both."""
-    types = (one.type, other.type)
-    return any(all(isinstance(type_, family) for type_ in types) for family in FAMILIES)
+    """Tell whether two types are of one family: both VARCHAR(20) and TEXT hold strings."""
+    for family in FAMILIES:
+        if isinstance(one.type, family) and isinstance(other.type, family):
+            return True
+    return False
 
 
-class Touched(NamedTuple):
-    """A column that is dropped or gets another type."""
+def any_types(_one: sa.Column[Any], _other: sa.Column[Any]) -> bool:
+    return True
+
+
+class ChangedColumn(NamedTuple):
+    """A column that is dropped or gets another type; `name` is its own."""
 
     schema: str | None
     table: str
     name: str
 
 
-def columns_dropped(operations: ops.OpContainer) -> Iterator[Touched]:
-    """Yield the columns that are dropped."""
+def all_dropped_columns(operations: ops.OpContainer) -> Iterator[ChangedColumn]:
+    """Yield the columns of all tables that are dropped."""
     for table in changed_tables(operations.ops):
         for op in table.ops:
             if isinstance(op, ops.DropColumnOp):
-                yield Touched(op.schema, op.table_name, op.column_name)
+                yield ChangedColumn(op.schema, op.table_name, op.column_name)
 
 
-def columns_retyped(operations: ops.OpContainer) -> Iterator[Touched]:
-    """Yield the columns that get another type."""
+def all_retyped_columns(operations: ops.OpContainer) -> Iterator[ChangedColumn]:
+    """Yield the columns of all tables that get another type."""
     for table in changed_tables(operations.ops):
         for op in table.ops:
             if isinstance(op, ops.AlterColumnOp) and op.modify_type is not None:
-                yield Touched(op.schema, op.table_name, op.column_name)
+                yield ChangedColumn(op.schema, op.table_name, op.column_name)
 
 
-def in_the_way_of(view: str, column: Touched) -> str:
-    """Return what to ask about a view that uses a column."""
-    used = f"{column.table}.{column.name}"
-    return f"the view {view} uses {used}: drop it before, and create it again after"
+def dropped_tables(operations: ops.OpContainer) -> list[ops.DropTableOp]:
+    return [op for op in operations.ops if isinstance(op, ops.DropTableOp)]
+
+
+class Dependent(NamedTuple):
+    """What uses a table or a column, such as a view.
+
+    `text` is what it is, with its name; `drop` and `create` are the statements for it, or empty.
+    """
+
+    text: str
+    drop: str = ""
+    create: str = ""
+
+
+def in_the_way(dependent: Dependent, used: str, goes: str = "") -> str:
+    """Return the question about what uses a column or a table that changes.
+
+    `goes` is what it may use no more, if that is dropped.
+    """
+    what = f"{dependent.text} uses {used}"
+    if not dependent.create:
+        return f"{what}: drop it before, and create it again after, in upgrade() and downgrade()"
+    create = " ".join(dependent.create.split()).rstrip(";")
+    without = f", in upgrade() as it is to be without {goes}" if goes else ""
+    return (
+        f"{what}: begin upgrade() and downgrade() with op.execute({dependent.drop!r}), and end "
+        f"them with op.execute({create!r}){without}"
+    )
 
 
 def renamed_tables(operations: Operations) -> Iterator[str]:
-    """Say which dropped table looks like one that is created."""
+    """Yield a question for each dropped table that has a column in common with a new one.
+
+    A column `id` does not count, because most tables have one.
+    """
     created = [op for op in operations if isinstance(op, ops.CreateTableOp)]
-    for drop in (op for op in operations if isinstance(op, ops.DropTableOp)):
+    dropped = [op for op in operations if isinstance(op, ops.DropTableOp)]
+    for drop in dropped:
         old = {column.name for column in drop.to_table().columns} - {"id"}
         for create in created:
             new = {item.name for item in create.columns if isinstance(item, sa.Column)}
@@ -147,7 +195,7 @@ def rename_question(gone: str, came: str, rename: str) -> str:
 
 
 def columns_without_values(operations: Operations, without_value: str) -> Iterator[str]:
-    """Say where the rows that are there have no value for a column."""
+    """Yield a question for each new column that existing rows have no value for."""
     cure = "Give it one, or add it as nullable, fill it, then make it NOT NULL"
     for op in changed_tables(operations):
         for column in added_columns(op.ops).values():
@@ -157,18 +205,21 @@ def columns_without_values(operations: Operations, without_value: str) -> Iterat
 
 
 def renamed_labels(operations: Operations) -> Iterator[str]:
-    """Say which label of an enum looks like one that is new."""
+    """Yield a question for each label of an enum that may have been renamed."""
     for op in operations:
         if isinstance(op, SQL) and op.question:
             yield op.question
     for table in changed_tables(operations):
         for op in table.ops:
             if isinstance(op, ops.AlterColumnOp):
-                yield from question_of_type(op)
+                yield from renamed_labels_of(op)
 
 
-def question_of_type(op: ops.AlterColumnOp) -> Iterator[str]:
-    """Ask about the labels of a column that is an enum before and after."""
+def renamed_labels_of(op: ops.AlterColumnOp) -> Iterator[str]:
+    """Yield a question for each label of a column that may have been renamed.
+
+    There is none unless the column is an enum before and after the change.
+    """
     old, new = op.existing_type, op.modify_type
     if isinstance(old, sa.Enum) and isinstance(new, sa.Enum):
         for label, replacement in replaced_labels(old.enums, new.enums):
@@ -178,18 +229,24 @@ def question_of_type(op: ops.AlterColumnOp) -> Iterator[str]:
 
 
 def replaced_labels(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:
-    """Return labels with those that are in their place, where others have stayed in theirs."""
+    """Return each label that is gone with the new label that stands in its place.
+
+    There is none if the numbers of labels differ.
+    """
     if len(old) != len(new):
         return []
     pairs = zip(old, new, strict=True)
-    return [(one, other) for one, other in pairs if one not in new and other not in old]
+    return [(gone, came) for gone, came in pairs if gone not in new and came not in old]
 
 
-def columns_made_anew(operations: Operations) -> Iterator[str]:
-    """Say which column is made anew though its values are not computed, or were not."""
+def columns_that_lose_values(operations: Operations) -> Iterator[str]:
+    """Yield a question for each column that is dropped and added again under the same name.
+
+    A column that is computed before and after does not count: the database computes its values.
+    """
     for op in changed_tables(operations):
         added = added_columns(op.ops)
         for name, column in dropped_columns(op.ops).items():
             if name in added and not (is_computed(column) and is_computed(added[name])):
-                what = f"{op.table_name}.{name} is dropped with its values and made anew"
+                what = f"{op.table_name}.{name} is dropped with its values and added again"
                 yield f"{what}: keep them elsewhere, or leave it so if nobody needs them"

@@ -1,12 +1,12 @@
-"""How operations and types are written into a revision, where Alembic would not do it as well.
+"""How operations and types are written into a revision, where Alembic's way is not enough.
 
-A revision has to mean the same in years. So it names no type of the app, and nothing that a type
-implies is left to the type.
+A revision has to mean the same in years. So it names no type of the app, which may change, and it
+states whatever a type implies, such as a CHECK.
 """
 
 import ast
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic.autogenerate import renderers
@@ -14,7 +14,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 
 from migrator.autogenerate.describe import as_text
-from migrator.autogenerate.steps import SQL, AlterColumn, Comment, PrimaryKey
+from migrator.autogenerate.steps import SQL, AlterColumn, Comment, EitherName, PrimaryKey
 
 
 @renderers.dispatch_for(SQL)
@@ -29,7 +29,7 @@ def render_comment(_context: AutogenContext, op: Comment) -> list[str]:
 
 @renderers.dispatch_for(AlterColumn)
 def render_alter_column(context: AutogenContext, op: AlterColumn) -> str:
-    """Write a change as Alembic does, and add the arguments to the call."""
+    """Write the call that Alembic would write, with further arguments."""
     call = parsed(alembic_text(context, op))
     for name, source in op.written.items():
         call.keywords.append(ast.keyword(name, ast.parse(source, mode="eval").body))
@@ -38,9 +38,10 @@ def render_alter_column(context: AutogenContext, op: AlterColumn) -> str:
 
 @renderers.dispatch_for(PrimaryKey)
 def render_primary_key(context: AutogenContext, op: PrimaryKey) -> list[str]:
-    """Write what drops a primary key, or makes one, for which Alembic has no renderer.
+    """Write the call that drops or creates a primary key.
 
-    One without a name, as SQLite may have it, is replaced when the new one is made.
+    Alembic has a renderer for the drop alone. A key without a name cannot be dropped: the creation
+    of the new one replaces it.
     """
     if op.drops and not op.name:
         return []
@@ -49,11 +50,22 @@ def render_primary_key(context: AutogenContext, op: PrimaryKey) -> list[str]:
     text: str = renderers.dispatch(ops.DropConstraintOp)(context, drop)[-1]
     if op.drops:
         return [text]
-    call = parsed(text)  # the two calls differ in their name and in one argument
+    # To create it, the call has another name, the columns, and no `type_`.
+    call = parsed(text)
     call.func = ast.Attribute(call.func.value, "create_primary_key")  # type: ignore[attr-defined]
     call.keywords = [keyword for keyword in call.keywords if keyword.arg != "type_"]
     call.args.append(ast.List([ast.Constant(column) for column in op.columns]))
     return [ast.unparse(call)]
+
+
+@renderers.dispatch_for(EitherName)
+def render_either_name(context: AutogenContext, op: EitherName) -> list[str]:
+    """Write the drop by each name."""
+    lines: list[str] = []
+    for drop in op.drops:
+        text = renderers.dispatch(type(drop))(context, drop)
+        lines += [text] if isinstance(text, str) else text
+    return lines
 
 
 def alembic_text(context: AutogenContext, op: ops.AlterColumnOp) -> str:
@@ -64,6 +76,7 @@ def alembic_text(context: AutogenContext, op: ops.AlterColumnOp) -> str:
 
 
 def parsed(source: str) -> ast.Call:
+    """Return a call in Python as a tree; raise TypeError if the source is not one call."""
     call = ast.parse(source, mode="eval").body
     if not isinstance(call, ast.Call):
         raise TypeError(f"Alembic does not write a call: {source}")
@@ -73,8 +86,8 @@ def parsed(source: str) -> ast.Call:
 def alembic_argument(context: AutogenContext, op: ops.AlterColumnOp, name: str) -> str:
     """Return the source of one argument that Alembic writes for a change of a column.
 
-    The functions that write types and defaults are private in Alembic. This gets the same text by
-    what is public: Alembic writes a call with the type or the default in it, Python parses it.
+    Alembic's functions that write a type or a default are private. This takes the public way to the
+    same text: Alembic writes a call that contains it, and Python parses the call.
     """
     text = alembic_text(context, op)
     keyword = next(keyword for keyword in parsed(text).keywords if keyword.arg == name)
@@ -87,35 +100,40 @@ def alembic_type(context: AutogenContext, type_: sa.types.TypeEngine[Any]) -> st
     return alembic_argument(context, op, "existing_type")
 
 
-def render_item(kind: str, item: Any, context: AutogenContext) -> Any:
-    """Write a type, or return False for Alembic to write it."""
-    if kind != "type":
+def render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
+    """Return the source of a type, or False to let Alembic write the item."""
+    if kind != "type" or not isinstance(item, sa.types.TypeEngine):
         return False
-    simple = simpler(item, context)
-    if simple is not item:
-        return alembic_type(context, simple)
-    return render_default_of_dialect(item, context)
+    type_ = public_type(item, context)
+    if type_ is not item:
+        return alembic_type(context, type_)
+    return render_without_arguments(item, context)
 
 
-def simpler(type_: sa.types.TypeEngine[Any], context: AutogenContext) -> sa.types.TypeEngine[Any]:
-    """Return a type of SQLAlchemy that means the same, or the type itself."""
+def public_type(
+    type_: sa.types.TypeEngine[Any], context: AutogenContext
+) -> sa.types.TypeEngine[Any]:
+    """Return a type of SQLAlchemy that means the same, without what the revision says elsewhere.
+
+    Return the type itself if it is such a type already.
+    """
     if isinstance(type_, sa.types.TypeDecorator) and not is_public(type(type_)):
         return type_.load_dialect_impl(context.migration_context.dialect)
     if not is_public(type(type_)):
-        return as_public(type_, context)
+        return nearest_public_type(type_, context)
     if isinstance(type_, sa.Enum | sa.Boolean) and type_.create_constraint and type_.name:
-        # The CHECK is written as a CHECK, by its name.
-        return changed_copy(type_, "create_constraint")
+        # The revision has the CHECK by its name, so the type must not add another one.
+        return copy_with_off(type_, "create_constraint")
     if getattr(type_, "create_type", False) and is_foreign(type_, context):
-        # A variant for another database: SQLAlchemy would make the type in this one.
-        return changed_copy(type_, "create_type")
+        # A variant for another kind of database. SQLAlchemy would create the type in this one.
+        return copy_with_off(type_, "create_type")
     return type_
 
 
 def is_public(class_: type) -> bool:
     """Tell whether SQLAlchemy, or one of its dialects, exports a class by its name.
 
-    Drivers have subclasses of their own, which a dialect may return as a type's implementation.
+    A dialect may return the implementation of a type as a private class of its driver.
     """
     package = ".".join(class_.__module__.split(".")[:3])
     places = [sa, sa.types]
@@ -124,10 +142,13 @@ def is_public(class_: type) -> bool:
     return any(getattr(place, class_.__name__, None) is class_ for place in places)
 
 
-def as_public(type_: sa.types.TypeEngine[Any], context: AutogenContext) -> sa.types.TypeEngine[Any]:
-    """Return a type as that of the nearest class that SQLAlchemy exports.
+def nearest_public_type(
+    type_: sa.types.TypeEngine[Any], context: AutogenContext
+) -> sa.types.TypeEngine[Any]:
+    """Return a type as one of the nearest base class that SQLAlchemy exports.
 
-    What has no such class, such as a UserDefinedType, stays, and the revision imports it.
+    Return the type itself, and have the revision import it, if there is no such class, as for a
+    UserDefinedType.
     """
     abstract = (sa.types.UserDefinedType, sa.types.TypeEngine, sa.types.TypeDecorator)
     for base in type(type_).__mro__:
@@ -137,9 +158,9 @@ def as_public(type_: sa.types.TypeEngine[Any], context: AutogenContext) -> sa.ty
     return type_
 
 
-def changed_copy(type_: Any, switch: str) -> sa.types.TypeEngine[Any]:
-    """Return a copy of a type with one of its switches off."""
-    copy: sa.types.TypeEngine[Any] = type_.copy()
+def copy_with_off(type_: sa.types.TypeEngine[Any], switch: str) -> sa.types.TypeEngine[Any]:
+    """Return a copy of a type in which the attribute named `switch` is False."""
+    copy = type_.copy()
     setattr(copy, switch, False)
     return copy
 
@@ -150,25 +171,28 @@ def is_foreign(type_: sa.types.TypeEngine[Any], context: AutogenContext) -> bool
 
 
 def dialect_of(class_: type) -> str:
-    """Return the name of the dialect that a type belongs to, or nothing."""
+    """Return the name of the dialect that the class of a type belongs to, or "" if to none."""
     module = class_.__module__.split(".")
     return module[2] if module[:2] == ["sqlalchemy", "dialects"] else ""
 
 
-def render_default_of_dialect(type_: sa.types.TypeEngine[Any], context: AutogenContext) -> Any:
-    """Write a type of a dialect without arguments where it has the usual ones.
+def render_without_arguments(
+    type_: sa.types.TypeEngine[Any], context: AutogenContext
+) -> str | Literal[False]:
+    """Write a type of a dialect without arguments, or return False if it needs some.
 
-    Alembic would write `postgresql.JSONB(astext_type=Text())`, in which no `Text` is imported.
+    Alembic would write the default arguments as well: `postgresql.JSONB(astext_type=Text())`, for
+    which the revision does not import `Text`.
     """
     dialect = dialect_of(type(type_))
-    if not dialect or repr(usual(type(type_))) != repr(type_):
+    if not dialect or repr(made_without_arguments(type(type_))) != repr(type_):
         return False
     context.imports.add(f"from sqlalchemy.dialects import {dialect}")
     return f"{dialect}.{type(type_).__name__}()"
 
 
-def usual(class_: type) -> object:
-    """Return a type that was made without arguments, or None where that cannot be."""
+def made_without_arguments(class_: type) -> object:
+    """Return an instance of a class, or None if the class needs arguments."""
     try:
         return class_()
     except TypeError:

@@ -10,15 +10,18 @@ from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.schema import CreateSequence, DropSequence
 
 from migrator.autogenerate.arrange import Phase
-from migrator.autogenerate.describe import describing, sequence_of
+from migrator.autogenerate.describe import impl_of, sequence_of
 from migrator.autogenerate.steps import SQL
 
 
 def compare_sequences(
     context: AutogenContext, upgrade: ops.UpgradeOps, _schemas: set[str | None]
 ) -> PriorityDispatchResult:
-    """Have the sequences made that are not there yet; one that no model names stays."""
-    impl = describing(context.migration_context)
+    """Create the sequences of the models that are missing.
+
+    A sequence that no model names is left alone, because it may be somebody else's.
+    """
+    impl = impl_of(context.migration_context)
     if impl.dialect.supports_sequences:
         inspector = sa.inspect(impl.connected)
         for sequence in sequences_of(context.sorted_tables):
@@ -30,7 +33,7 @@ def compare_sequences(
 
 
 def sequences_of(tables: Iterable[sa.Table]) -> Iterator[sa.Sequence]:
-    """Yield each sequence that a column takes its values from, once."""
+    """Yield each sequence that a column takes its values from, without duplicates."""
     found: dict[tuple[str | None, str], sa.Sequence] = {}
     for table in tables:
         for column in table.columns:
@@ -41,7 +44,7 @@ def sequences_of(tables: Iterable[sa.Table]) -> Iterator[sa.Sequence]:
 
 
 def setup(plugin: Plugin) -> None:
-    """Add the comparator of sequences; arrange.py, which comes after it, puts them first."""
+    """Add the comparator of sequences. arrange.py runs after it and moves them to the front."""
     plugin.add_autogenerate_comparator(
         compare_sequences, "schema", "sequences", priority=DispatchPriority.LAST
     )

@@ -1,6 +1,7 @@
 """Operations of a revision that Alembic does not have."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
@@ -8,9 +9,10 @@ from sqlalchemy.sql.elements import conv
 
 
 class SQL(ops.MigrateOperation):
-    """Statements, and those that undo them.
+    """SQL statements, and those that undo them.
 
-    `phase` says when they run, see arrange.py; `question` is what a person has to decide first.
+    `phase` is an `arrange.Phase`, which says when they run in an upgrade. `question` is what a
+    person has to decide first, or "".
     """
 
     def __init__(
@@ -29,7 +31,10 @@ class SQL(ops.MigrateOperation):
 
 
 class Comment(ops.MigrateOperation):
-    """Lines for whoever reads the revision; `alone` where nothing but comments is in it."""
+    """Lines for whoever reads the revision.
+
+    `alone` says that the function has no other operation, so that it needs a `pass`.
+    """
 
     def __init__(self, lines: Sequence[str], alone: bool = False) -> None:
         self.lines = [f"# {line}" for line in lines]
@@ -43,9 +48,9 @@ class Comment(ops.MigrateOperation):
 
 
 class AlterColumn(ops.AlterColumnOp):
-    """A change of a column, with arguments that Alembic takes but does not write.
+    """A change of a column, with arguments of `op.alter_column()` that Alembic does not write.
 
-    `written` are names of arguments and their source, such as `"'n::integer'"`.
+    `written` has the source of each such argument by its name: `{"postgresql_using": "'n::text'"}`.
     """
 
     def __init__(self, op: ops.AlterColumnOp, written: dict[str, str]) -> None:
@@ -68,7 +73,11 @@ class AlterColumn(ops.AlterColumnOp):
 
 
 class PrimaryKey(ops.MigrateOperation):
-    """The primary key of a table is dropped, or made; `fallback` is a name for one without."""
+    """The primary key of a table is dropped if `drops`, or else created.
+
+    `name` is None for a key without a name. `fallback` is the name that such a key gets when it is
+    created.
+    """
 
     def __init__(
         self, table: sa.Table, name: object, fallback: object, columns: list[str], drops: bool
@@ -86,3 +95,18 @@ class PrimaryKey(ops.MigrateOperation):
     def to_diff_tuple(self) -> tuple[object, ...]:
         what = "remove_primary_key" if self.drops else "add_primary_key"
         return (what, self.schema, self.table_name, self.columns)
+
+
+class EitherName(ops.MigrateOperation):
+    """Something is dropped that has another name in another database: see adopted.py.
+
+    `drops` are the operations that do so, and `question` is what a person has to decide.
+    """
+
+    def __init__(self, drops: Sequence[ops.MigrateOperation], question: str) -> None:
+        self.drops = [*drops]
+        self.question = question
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        found: tuple[Any, ...] = self.drops[-1].to_diff_tuple()
+        return found

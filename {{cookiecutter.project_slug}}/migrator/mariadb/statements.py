@@ -217,8 +217,9 @@ def refuse_functions(texts: list[str], functions: Collection[str]) -> None:
 
 def refuse_several(words: list[Word]) -> None:
     """Refuse several statements in one text, because they are committed one by one."""
-    ends = [position for position, word in enumerate(words) if word.text == ";"]
+    texts = [word.text for word in words]
+    after = {*texts[texts.index(";") :]} if ";" in texts else set()
     have_a_body = {"TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "PACKAGE"}  # with ; in it
     has_a_body = words[0].text == "CREATE" and have_a_body & {word.text for word in words[:8]}
-    if ends and ends[0] < len(words) - 1 and not has_a_body:
+    if after - {";"} and not has_a_body:  # a statement may end with more than one
         raise RefusedStatementError("there are several statements in one: run each by itself")

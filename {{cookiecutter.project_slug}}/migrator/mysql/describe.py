@@ -1,4 +1,4 @@
-"""What MySQL says that a database has, which is read as what MariaDB says."""
+"""What MySQL says that a database has. It is read in the same way as on MariaDB."""
 
 from migrator.mariadb.describe import describe
 

@@ -1,4 +1,4 @@
-"""Autogenerate on PostgreSQL, which describes tables by its catalogue and has types of its own."""
+"""Autogenerate on PostgreSQL, which describes tables in its catalogue and has enums as types."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,30 +14,39 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.runtime.plugins import Plugin
 from alembic.util import DispatchPriority, PriorityDispatchResult
-from sqlalchemy.dialects.postgresql import CreateEnumType
+from sqlalchemy.dialects.postgresql import DOMAIN, CreateDomainType, CreateEnumType
 from sqlalchemy.schema import CreateSequence
+from sqlalchemy.sql.elements import conv
 
 from migrator.autogenerate.arrange import Phase
 from migrator.autogenerate.compare import setup_for
 from migrator.autogenerate.describe import (
-    Describing,
+    DescribingImpl,
     Description,
     Pair,
     Part,
     TableName,
-    describing,
     final_type,
+    impl_of,
 )
-from migrator.autogenerate.questions import columns_dropped, columns_retyped, in_the_way_of
-from migrator.autogenerate.render import alembic_argument
+from migrator.autogenerate.questions import (
+    Dependent,
+    all_dropped_columns,
+    all_retyped_columns,
+    dropped_tables,
+    in_the_way,
+)
+from migrator.autogenerate.render import alembic_argument, alembic_type
 from migrator.autogenerate.sequences import sequences_of
-from migrator.autogenerate.steps import SQL, AlterColumn
+from migrator.autogenerate.steps import SQL, AlterColumn, PrimaryKey
+from migrator.postgresql.concurrently import move_outside, question, without_option
+from migrator.postgresql.domains import changes_of_domains, domains_of
 from migrator.postgresql.enums import changes_of_enums, enum_of, enums_of, literal
 
 DIALECT = "postgresql"
 TEMPORARY = "pg_temp"  # the schema of temporary tables
-# A column that numbers rows has a sequence, which is another one for a temporary table: it is told
-# by its type alone.
+# The parts of tables. Of a sequence that numbers rows, only the type counts, because a temporary
+# table has another sequence than the real one.
 PARTS = """
     WITH t AS MATERIALIZED (
         SELECT name, to_regclass(name) AS oid FROM unnest(%(tables)s::text[]) AS name),
@@ -74,12 +83,13 @@ PARTS = """
         WHERE NOT EXISTS (
             SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x'))
     """
-# What has to go before a column does; an index of a constraint goes with the constraint.
+# What has to be dropped before a column. The index of a constraint is dropped with the constraint.
 DEPENDENTS = """
     SELECT 'check', k.conname FROM pg_depend d JOIN pg_constraint k ON k.oid = d.objid
         WHERE d.classid = 'pg_constraint'::regclass AND k.contype = 'c' AND {}
     UNION SELECT 'index', c.relname FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
         WHERE d.classid = 'pg_class'::regclass AND c.relkind IN ('i', 'I') AND {}"""
+# The condition on pg_depend that something depends on a column; each {} below stands for it.
 ON_COLUMN = """d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%(table)s)
     AND d.refobjsubid = (SELECT attnum FROM pg_attribute
                          WHERE attrelid = d.refobjid AND attname = %(column)s)"""
@@ -87,17 +97,37 @@ COMPUTED_FROM = """
     SELECT a.attname FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid
     JOIN pg_attribute a ON (a.attrelid, a.attnum) = (f.adrelid, f.adnum)
     WHERE d.classid = 'pg_attrdef'::regclass AND a.attgenerated <> '' AND {}"""
-VIEWS = """
-    SELECT DISTINCT r.ev_class::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
-    WHERE d.classid = 'pg_rewrite'::regclass AND r.ev_class <> d.refobjid AND {} ORDER BY 1"""
-# Partitions and other children, and tables that an extension has made.
+# What else depends on a column or a table, each with the statement that creates it.
+USING = """
+    SELECT DISTINCT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' END,
+        c.oid::regclass::text, pg_describe_object(d.classid, d.objid, 0),
+        coalesce(pg_get_viewdef(c.oid), pg_get_triggerdef(g.oid), pg_get_functiondef(p.oid))
+    FROM pg_depend d
+    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    LEFT JOIN pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
+    LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid
+    LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+    WHERE d.deptype = 'n' AND d.classid::regclass::text
+            IN ('pg_rewrite', 'pg_trigger', 'pg_policy', 'pg_proc')
+        AND r.ev_class IS DISTINCT FROM d.refobjid AND {} ORDER BY 3"""
+ON_TABLE = """d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%(table)s)
+    AND d.classid::regclass::text IN ('pg_rewrite', 'pg_proc')"""
+# Partitions and other children of tables, and the tables of extensions.
 UNMANAGED = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND (
         EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid)
         OR EXISTS (SELECT FROM pg_depend d
             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))"""
-# An assignment does it, and so does ALTER TABLE: to text of any kind, or by a cast.
+# A foreign key to a partitioned table has one to each partition, and one of such a table is one of
+# each partition.
+INHERITED_KEYS = """
+    SELECT n.nspname, c.relname, k.conname
+    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE k.contype = 'f' AND k.conparentid <> 0"""
+# Whether ALTER TABLE converts values from one type to another without USING. It does what an
+# assignment does: it converts to any type of text, and by casts.
 CONVERTS = """
     SELECT o.oid = n.oid OR n.typcategory = 'S' OR EXISTS (
         SELECT FROM pg_cast
@@ -110,17 +140,17 @@ BEGIN_NUMBERING = (
     "ALTER TABLE {table} ALTER {column} SET DEFAULT nextval({text})",
 )
 END_NUMBERING = ("ALTER TABLE {table} ALTER {column} DROP DEFAULT", "DROP SEQUENCE {sequence}")
-SEARCH = (
+SET_SEARCH_PATH = (
     "SELECT set_config('search_path', %(schemas)s || ', ' || current_setting('search_path'), true)"
 )
 
 
-class PostgreSQLImpl(Describing, AlembicsImpl):
+class PostgreSQLImpl(DescribingImpl, AlembicsImpl):
     __dialect__ = DIALECT
     SCHEMAS_WITHIN = True
 
     def describe(self, table: sa.Table) -> Mapping[TableName, Description]:
-        """Return the parts of a table, and of those in its schema that have a model."""
+        """Return the descriptions of a table, and of the tables of all models in its schema."""
         usual = self.dialect.default_schema_name
         names = {table.name}
         for model in self.memory.models:
@@ -131,12 +161,15 @@ class PostgreSQLImpl(Describing, AlembicsImpl):
         return {(table.schema, name): parts for name, parts in found.items()}
 
     def searching(self, schema: str | None) -> AbstractContextManager[None]:
-        """Have names of a schema said without it; of the usual one they are anyway."""
-        usual = schema in (None, self.dialect.default_schema_name)
-        return nullcontext() if usual else self.looking_in({schema})
+        """Have PostgreSQL write names in a schema without the schema, until the end of the block.
+
+        Names in the default schema are always written so.
+        """
+        is_default = schema in (None, self.dialect.default_schema_name)
+        return nullcontext() if is_default else self.searching_all({schema})
 
     def parts(self, names: Iterable[str], schema: str | None) -> dict[str, dict[Part, str]]:
-        """Return what the catalogue says of tables of a schema: nothing, if one is not there."""
+        """Return the parts of tables in a schema, by their names; a missing table has none."""
         tables = {self.full_name(name, schema): name for name in names}
         found: dict[str, dict[Part, str]] = {name: {} for name in tables.values()}
         rows = self.connected.exec_driver_sql(PARTS, {"tables": [*tables]})
@@ -145,21 +178,22 @@ class PostgreSQLImpl(Describing, AlembicsImpl):
         return found
 
     def full_name(self, name: str, schema: str | None) -> str:
+        """Return the quoted name of a table with its schema, for to_regclass()."""
         quote = self.dialect.identifier_preparer.quote
         return f"{quote(schema or self.dialect.default_schema_name or 'public')}.{quote(name)}"
 
     @contextmanager
-    def looking_in(self, schemas: AbstractSet[str | None]) -> Iterator[None]:
-        """Have names of these schemas said without the schema, until the end of the block.
+    def searching_all(self, schemas: AbstractSet[str | None]) -> Iterator[None]:
+        """Have PostgreSQL write names in these schemas without the schema, in this block.
 
-        Names in the schema of temporary tables are. All else that is done in the block is undone.
+        The end of the block undoes everything that was done in it.
         """
         savepoint = self.connected.begin_nested()
         try:
             quote = self.dialect.identifier_preparer.quote
             named = ", ".join(quote(schema) for schema in sorted(filter(None, schemas)))
             if named:
-                self.connected.exec_driver_sql(SEARCH, {"schemas": named})
+                self.connected.exec_driver_sql(SET_SEARCH_PATH, {"schemas": named})
             yield
         finally:
             savepoint.rollback()
@@ -174,32 +208,36 @@ class PostgreSQLImpl(Describing, AlembicsImpl):
         return found
 
     def schemas_of(self, model: sa.Table) -> frozenset[str | None]:
-        """Return the schemas of a model and of its enums."""
+        """Return the schemas of a model's table, and of its enums and domains."""
         enums = enums_of(model.columns, self.dialect)
-        return frozenset([model.schema, *(enum.schema for enum in enums)])
+        domains = domains_of(model.columns, self.dialect)
+        return frozenset([model.schema, *(type_.schema for type_ in [*enums, *domains])])
 
     def describe_group(
         self, schemas: frozenset[str | None], models: Sequence[sa.Table]
     ) -> Mapping[sa.Table, Description]:
-        """Make tables and their enums in the schema of temporary ones, and describe them.
+        """Create temporary tables with their types, describe them, and remove them.
 
-        That schema is searched first, so the names of enums read as those of the model do.
+        `schemas` are those of the models and types. PostgreSQL searches the schema of temporary
+        tables first, so it writes the names of these types as those of the real ones.
         """
         moved = {"schema_translate_map": dict.fromkeys(schemas, TEMPORARY)}
-        with self.looking_in(schemas):
+        with self.searching_all(schemas):
             for statement in self.statements(models):
                 self.connected.execute(statement, execution_options=moved)
             found = self.parts([model.name for model in models], TEMPORARY)
         return {model: found[model.name] for model in models}
 
     def statements(self, models: Sequence[sa.Table]) -> Iterator[sa.schema.ExecutableDDLElement]:
-        """Yield what makes the models' enums and sequences, and then their tables."""
+        """Yield statements that create the models' types and sequences, and then their tables."""
         columns = [column for model in models for column in model.columns]
         enums = {(enum.schema, enum.name): enum for enum in enums_of(columns, self.dialect)}
         yield from map(CreateEnumType, enums.values())
+        domains = {(each.schema, each.name): each for each in domains_of(columns, self.dialect)}
+        yield from map(CreateDomainType, domains.values())
         yield from map(CreateSequence, sequences_of(models))
         for model in models:
-            yield from self.create_statements(model)
+            yield from self.create_statements(without_option(model))
 
     def dependents(self, table: sa.Table, column: str) -> set[Part]:
         query = DEPENDENTS.format(ON_COLUMN, ON_COLUMN)
@@ -211,52 +249,61 @@ class PostgreSQLImpl(Describing, AlembicsImpl):
     def complete_column(
         self, change: ops.AlterColumnOp, there: sa.Column[Any], wanted: sa.Column[Any]
     ) -> None:
-        """Set the default of a column again whose type changes.
+        """Set the default again if the type of the column changes.
 
-        The one that is there is of the old type, and so is the text of it:
-        `'1'::character varying`.
+        PostgreSQL keeps a default as an expression of the old type: `'1'::character varying`.
         """
-        change.kw.pop("autoincrement", None)  # Alembic warns that this is for other databases
+        change.kw.pop("autoincrement", None)  # Alembic warns that it has no effect on PostgreSQL
         defaults = (there.server_default, wanted.server_default)
-        plain = all(isinstance(default, sa.DefaultClause) for default in defaults)
-        if plain and change.modify_server_default is False and self.conversion(change):
+        are_plain = all(isinstance(default, sa.DefaultClause) for default in defaults)
+        if are_plain and change.modify_server_default is False and self.conversion(change):
             change.modify_server_default = wanted.server_default
 
     def change_sequence(self, pair: Pair, column: str) -> Iterator[ops.MigrateOperation]:
-        """Have a column number its rows by a sequence of another type, or begin or cease to.
+        """Yield statements that add, retype or remove the sequence that numbers rows by a column.
 
-        SERIAL stands for a column, a sequence and a default; a change of type changes the column.
+        That is what SERIAL means: a sequence, and a default that takes its values from it.
         """
         part = Part("sequence", column)
-        old = self.description(pair.there).get(part)
-        new = (self.model_description(pair.wanted) or {}).get(part)
-        quote = self.dialect.identifier_preparer.quote
-        table, name = self.dialect.identifier_preparer.format_table(pair.there), quote(column)
-        if old and new:
+        old_type = self.description(pair.there).get(part)
+        new_type = (self.model_description(pair.wanted) or {}).get(part)
+        if old_type is None:
+            sequence = self.usual_sequence(pair.there, column)
+        else:
             sequence = self.sequence_of(pair.there, column)
-            types = [f"ALTER SEQUENCE {sequence} AS {type_}" for type_ in (new, old)]
-            yield SQL(types[:1], types[1:], Phase.CHANGES)
+        if old_type and new_type:
+            alter = f"ALTER SEQUENCE {sequence} AS"
+            yield SQL([f"{alter} {new_type}"], [f"{alter} {old_type}"], Phase.CHANGES)
             return
-        known = old and self.sequence_of(pair.there, column)
-        schema = f"{quote(pair.there.schema)}." if pair.there.schema else ""
-        sequence = known or f"{schema}{quote(f'{pair.there.name}_{column}_seq')}"
-        names = {"sequence": sequence, "table": table, "column": name, "type": new or old}
-        names["text"] = literal(sequence)
-        begin = [statement.format(**names) for statement in BEGIN_NUMBERING]
-        end = [statement.format(**names) for statement in END_NUMBERING]
-        yield SQL(begin, end, Phase.CHANGES) if new else SQL(end, begin, Phase.CHANGES)
+        preparer = self.dialect.identifier_preparer
+        words = {
+            "sequence": sequence,
+            "text": literal(sequence),
+            "table": preparer.format_table(pair.there),
+            "column": preparer.quote(column),
+            "type": new_type or old_type,
+        }
+        begin = [statement.format(**words) for statement in BEGIN_NUMBERING]
+        end = [statement.format(**words) for statement in END_NUMBERING]
+        yield SQL(begin, end, Phase.CHANGES) if new_type else SQL(end, begin, Phase.CHANGES)
+
+    def usual_sequence(self, table: sa.Table, column: str) -> str:
+        """Return the quoted name that PostgreSQL gives to the sequence of a SERIAL column."""
+        quote = self.dialect.identifier_preparer.quote
+        schema = f"{quote(table.schema)}." if table.schema else ""
+        return f"{schema}{quote(f'{table.name}_{column}_seq')}"
 
     def sequence_of(self, table: sa.Table, column: str) -> str:
-        """Return the quoted name of the sequence that belongs to a column."""
+        """Return the quoted name of the sequence that a column of the database has."""
         parameters = {"table": self.full_name(table.name, table.schema), "column": column}
         query = "SELECT pg_get_serial_sequence(%(table)s, %(column)s)::regclass::text"
         name: str = self.connected.exec_driver_sql(query, parameters).scalar_one()
         return name
 
     def conversion(self, op: ops.AlterColumnOp) -> str | None:
-        """Return how to convert the values of a column, where PostgreSQL does not by itself.
+        """Return the expression that converts a column's values to its new type, for USING.
 
-        Moments without a time zone are in UTC.
+        It is None if PostgreSQL needs none. Times without a time zone are taken to be in UTC.
         """
         if op.modify_type is None or op.existing_type is None:
             return None
@@ -271,18 +318,44 @@ class PostgreSQLImpl(Describing, AlembicsImpl):
         return None if self.converts(old, new) else f"{name}::{new.compile(self.dialect)}"
 
     def converts(self, old: sa.types.TypeEngine[Any], new: sa.types.TypeEngine[Any]) -> bool:
-        """Tell whether PostgreSQL takes values of one type for another without being told how."""
+        """Tell whether ALTER TABLE converts values from one type to another without USING."""
         types = {"old": old.compile(self.dialect), "new": new.compile(self.dialect)}
         return bool(self.connected.exec_driver_sql(CONVERTS, types).scalar())
 
+    def drop_if_there(self, op: ops.MigrateOperation, name: str) -> list[ops.MigrateOperation]:
+        if isinstance(op, ops.DropIndexOp):
+            return [ops.DropIndexOp(name, op.table_name, schema=op.schema, if_exists=True)]
+        if isinstance(op, ops.DropConstraintOp | PrimaryKey):
+            kind = op.constraint_type if isinstance(op, ops.DropConstraintOp) else "primary"
+            schema, named = op.schema, conv(name)
+            return [ops.DropConstraintOp(named, op.table_name, kind, schema=schema, if_exists=True)]
+        return []
+
     def questions(self, operations: ops.OpContainer) -> Iterator[str]:
-        """Yield the views that keep a column from being dropped or getting another type."""
-        query = VIEWS.format(ON_COLUMN)
-        for column in (*columns_dropped(operations), *columns_retyped(operations)):
+        """Yield a question for whatever prevents a change of a column, or the drop of a table."""
+        columns = [(column, column.name) for column in all_dropped_columns(operations)]
+        columns += [(column, "") for column in all_retyped_columns(operations)]
+        for column, goes in columns:
             table = self.full_name(column.table, column.schema)
-            parameters = {"table": table, "column": column.name}
-            for view in self.connected.exec_driver_sql(query, parameters).scalars():
-                yield in_the_way_of(view, column)
+            for dependent in self.using(ON_COLUMN, table, column.name):
+                yield in_the_way(dependent, f"{column.table}.{column.name}", goes)
+        for drop in dropped_tables(operations):
+            for dependent in self.using(ON_TABLE, self.full_name(drop.table_name, drop.schema)):
+                yield in_the_way(dependent, drop.table_name, drop.table_name)
+        if isinstance(operations, ops.UpgradeOps):
+            yield from question(operations)
+
+    def using(self, where: str, table: str, column: str = "") -> Iterator[Dependent]:
+        """Yield what depends on a column, or on a table and does not go with it."""
+        query = USING.format(where)
+        rows = self.connected.exec_driver_sql(query, {"table": table, "column": column})
+        for kind, name, text, definition in rows:
+            if kind:
+                create = f"CREATE {kind} {name} AS {definition}"
+                yield Dependent(f"the {kind.lower()} {name}", f"DROP {kind} {name}", create)
+            else:
+                drop = f"DROP {text}".replace(" on table ", " ON ")  # of a trigger
+                yield Dependent(f"the {text}", drop, definition or "")
 
     def computed_from(self, table: sa.Table, column: str) -> set[str]:
         parameters = {"table": self.full_name(table.name, table.schema), "column": column}
@@ -296,52 +369,66 @@ class PostgreSQLImpl(Describing, AlembicsImpl):
         metadata_unique_constraints: set[sa.UniqueConstraint],
         metadata_indexes: set[sa.Index],
     ) -> None:
-        """Leave out constraints of a model that PostgreSQL does not make.
+        """Remove from what Alembic compares the constraints that PostgreSQL does not create.
 
-        It makes none on the columns of the primary key.
+        It creates no unique constraint on exactly the columns of the primary key.
         """
         super().correct_for_autogen_constraints(  # type: ignore[no-untyped-call]
             conn_unique_constraints, conn_indexes, metadata_unique_constraints, metadata_indexes
         )
         metadata_unique_constraints -= {
-            item for item in metadata_unique_constraints if not self.is_made(item)
+            item for item in metadata_unique_constraints if not self.is_created(item)
         }
 
-    def is_made(self, constraint: sa.UniqueConstraint) -> bool:
-        """Tell whether a unique constraint of a model is there once its table is made."""
+    def is_created(self, constraint: sa.UniqueConstraint) -> bool:
+        """Tell whether PostgreSQL creates a unique constraint of a model, as far as is known."""
         description = self.model_description(constraint.table)
-        name = self.name_there(constraint)
+        name = self.name_in_database(constraint)
         return description is None or not name or Part("unique", name) in description
 
-    def unmanaged(self) -> set[tuple[str | None, str]]:
-        usual = self.dialect.default_schema_name
+    def unmanaged(self) -> set[TableName]:
+        default = self.dialect.default_schema_name
         rows = self.connected.exec_driver_sql(UNMANAGED)
-        return {(None if schema == usual else schema, name) for schema, name in rows}
+        return {(None if schema == default else schema, name) for schema, name in rows}
+
+    def inherited_keys(self) -> set[tuple[str | None, str, str]]:
+        usual = self.dialect.default_schema_name
+        rows = self.connected.exec_driver_sql(INHERITED_KEYS)
+        return {(None if schema == usual else schema, *names) for schema, *names in rows}
 
     def render_type(
         self, type_: sa.types.TypeEngine[Any], autogen_context: AutogenContext
     ) -> str | Literal[False]:
-        """Write an enum without its making, for a revision makes and changes enums by SQL.
+        """Write an enum or a domain with create_type=False, because a revision creates it by SQL.
 
-        Of an Interval, SQLAlchemy's own text leaves the precision out.
+        An Interval is written with its precision, which SQLAlchemy's repr() of it leaves out.
         """
         if isinstance(type_, sa.Interval) and type_.second_precision is not None:
             autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
             return f"postgresql.INTERVAL(precision={type_.second_precision})"
+        if isinstance(type_, DOMAIN):
+            autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
+            arguments = [repr(type_.name), alembic_type(autogen_context, type_.data_type)]
+            return f"postgresql.DOMAIN({', '.join([*arguments, *last_arguments(type_)])})"
         if not isinstance(type_, sa.Enum) or not type_.native_enum:
             return super().render_type(type_, autogen_context)
         autogen_context.imports.add("from sqlalchemy.dialects import postgresql")
-        arguments = [*map(repr, type_.enums), f"name={type_.name!r}"]
-        if type_.schema:
-            arguments.append(f"schema={type_.schema!r}")
-        return f"postgresql.ENUM({', '.join(arguments)}, create_type=False)"
+        arguments = [*map(repr, type_.enums), f"name={type_.name!r}", *last_arguments(type_)]
+        return f"postgresql.ENUM({', '.join(arguments)})"
 
 
-def compare_enums(
+def last_arguments(type_: sa.Enum | DOMAIN) -> list[str]:
+    """Return the last arguments of a type that a revision makes by SQL."""
+    schema = [f"schema={type_.schema!r}"] if type_.schema else []
+    return [*schema, "create_type=False"]
+
+
+def compare_types(
     context: AutogenContext, upgrade: ops.UpgradeOps, _schemas: set[str | None]
 ) -> PriorityDispatchResult:
-    """Add what makes, changes and drops enums."""
+    """Add the operations that create, change and drop enums and domains."""
     upgrade.ops += changes_of_enums(context)
+    upgrade.ops += changes_of_domains(context)
     return PriorityDispatchResult.CONTINUE
 
 
@@ -352,8 +439,11 @@ rewriter = Rewriter()
 def write_conversion(
     context: MigrationContext, _revision: object, op: ops.AlterColumnOp
 ) -> list[ops.MigrateOperation]:
-    """Write how values are converted, and take a default away before: it is not converted."""
-    impl = describing(context)
+    """Write how a change of type converts values, and drop the default before it.
+
+    PostgreSQL does not convert a default with USING, but refuses the change.
+    """
+    impl = impl_of(context)
     using = impl.conversion(op) if isinstance(impl, PostgreSQLImpl) else None
     written: dict[str, str] = {}
     before: list[ops.MigrateOperation] = []
@@ -368,8 +458,25 @@ def write_conversion(
     return [*before, AlterColumn(op, written)]
 
 
+@rewriter.rewrites(ops.UpgradeOps)
+def end_outside(
+    _context: MigrationContext, _revision: object, upgrade: ops.UpgradeOps
+) -> ops.UpgradeOps:
+    upgrade.ops += move_outside(upgrade)
+    return upgrade
+
+
+@rewriter.rewrites(ops.DowngradeOps)
+def begin_outside(
+    _context: MigrationContext, _revision: object, downgrade: ops.DowngradeOps
+) -> ops.DowngradeOps:
+    """Begin with what can be done again, so that a downgrade that stops after it can be, too."""
+    downgrade.ops = [*move_outside(downgrade), *downgrade.ops]
+    return downgrade
+
+
 def is_identity_change(op: ops.AlterColumnOp) -> bool:
-    """Tell whether an identity is changed that is there: PostgreSQL alters or drops it."""
+    """Tell whether an identity is altered, dropped, or put in the place of another default."""
     if op.modify_server_default is False or not op.existing_server_default:
         return False
     defaults = (op.modify_server_default, op.existing_server_default)
@@ -377,7 +484,7 @@ def is_identity_change(op: ops.AlterColumnOp) -> bool:
 
 
 def identity_there(context: MigrationContext, op: ops.AlterColumnOp) -> str:
-    """Return the source of the default that a column had, which Alembic does not write."""
+    """Return the Python source of the default that a column has, which Alembic does not write."""
     there = ops.AlterColumnOp(op.table_name, op.column_name)
     there.existing_server_default = op.existing_server_default
     autogenerate = AutogenContext(context, autogenerate=False)
@@ -385,10 +492,10 @@ def identity_there(context: MigrationContext, op: ops.AlterColumnOp) -> str:
 
 
 def setup(plugin: Plugin) -> None:
-    """Add what is compared on PostgreSQL alone."""
+    """Add the comparators for PostgreSQL."""
     setup_for(plugin, DIALECT)
     plugin.add_autogenerate_comparator(
-        compare_enums, "schema", "enums", priority=DispatchPriority.LAST, qualifier=DIALECT
+        compare_types, "schema", "types", priority=DispatchPriority.LAST, qualifier=DIALECT
     )
 
 

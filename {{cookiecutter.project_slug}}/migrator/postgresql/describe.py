@@ -3,18 +3,22 @@
 Names and expressions are as PostgreSQL writes them for the search path of the connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
-from migrator.description import OWN_TABLES, Description, Difference, Name, described
-from migrator.postgresql.proof import read_again
+from migrator.description import OWN_TABLES, Attributes, Description, Difference, Name, described
 
-AS_IT_IS = {"no_parameters": True}  # a % is no parameter
+AS_IT_IS = {"no_parameters": True}  # else the driver would take a % for a parameter
 # Attributes that are expressions over the columns of a table: see settled().
 EXPRESSIONS = ("computed", "expression", "where")
+# What read_again() reads: the CHECKs of its table, in the order of their numbers.
+CHECKS = """
+    SELECT pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conrelid = 'pg_temp.settling'::regclass AND contype = 'c'
+    ORDER BY length(conname), conname"""
 
-# All of the project's schemas, but for what belongs to an extension or to Alembic.
+# The schemas of the project, and its relations except those of an extension or of Alembic.
 OURS = """
     WITH schemas AS (
         SELECT oid, nspname FROM pg_namespace
@@ -27,7 +31,7 @@ OURS = """
             AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_class o ON o.oid = d.refobjid
                 WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                     AND d.deptype IN ('a', 'i') AND o.relname IN ({own}))
-    ), tables AS (SELECT * FROM relations WHERE relkind IN ('r', 'p', 'f')
+    ), tables AS (SELECT * FROM relations WHERE relkind IN ('r', 'p', 'f') {named}
     ), sequences AS (
         SELECT s.seqrelid, owner.refobjid, owner.refobjsubid, s.seqrelid::regclass::text AS name,
             concat_ws(' ', seqtypid::regtype, 'start', seqstart, 'increment', seqincrement,
@@ -37,8 +41,9 @@ OURS = """
         LEFT JOIN pg_depend owner ON owner.objid = s.seqrelid AND owner.deptype IN ('a', 'i')
             AND owner.classid = 'pg_class'::regclass AND owner.refclassid = 'pg_class'::regclass
     )"""
-# Each kind of object: kind, table, name, attributes. The names of columns in brackets stand in the
-# place of a name that the server has made up, which is that of the table with a known ending.
+# A query for each kind of object. The rows of each have the kind, the table, the name, and the
+# attributes. If the server has made a name up, the names of the columns in brackets take its place:
+# see MADE_UP.
 KINDS = {
     "schema": """
         SELECT 'schema', '', nspname, jsonb_build_object(
@@ -63,8 +68,8 @@ KINDS = {
             'replica identity', nullif(relreplident, CASE WHEN relkind = 'f' THEN 'n' ELSE 'd' END),
             'comment', obj_description(oid, 'pg_class'))
         FROM tables""",
-    # What numbers a column's rows has a name of the server's own, which says nothing. Of a
-    # column's options only the documented ones count: a server may keep its own notes there.
+    # The name of a sequence counts only if the server has not made it up. Of a column's options,
+    # only the documented ones count, because a server may keep notes of its own there.
     "column": """
         SELECT 'column', t.name, attname, jsonb_build_object(
             'type', format_type(atttypid, atttypmod),
@@ -201,7 +206,7 @@ KINDS = {
         SELECT 'statistics', stxrelid::regclass::text, stxname, jsonb_build_object(
             'definition', pg_get_statisticsobjdef(oid))
         FROM pg_statistic_ext WHERE stxrelid IN (SELECT oid FROM tables)""",
-    # Whatever else is in a schema, such as a collation or an operator.
+    # Everything else in a schema, such as a collation or an operator.
     "other": """
         SELECT o.type, '', o.identity, jsonb_build_object()
         FROM pg_depend d, LATERAL pg_identify_object(d.classid, d.objid, 0) AS o
@@ -211,46 +216,75 @@ KINDS = {
                 'pg_default_acl'::regclass)
             AND (d.classid, d.objid) NOT IN (SELECT * FROM of_extensions)""",
 }
+# Whether a name is that of the table with an ending that the server uses.
 MADE_UP = """(starts_with(conname, t.relname || '_')
     AND conname ~ '_(pkey|key|fkey|check|excl|idx)[0-9]*$')"""
 
 
-def query() -> str:
-    """Return the SQL of a description."""
-    own = ", ".join(f"'{name}'" for name in OWN_TABLES)
+def query(tables: Collection[str] | None) -> str:
+    """Return the SQL that describes a database, with these tables or with all."""
+    named = "" if tables is None else f"AND relname IN ({literals(['', *tables])})"
     parts = [f"({part})" for part in KINDS.values()]
     text = " UNION ALL ".join(parts).replace("{made_up}", MADE_UP)
-    return OURS.replace("{own}", own) + text
+    return OURS.replace("{own}", literals(OWN_TABLES)).replace("{named}", named) + text
 
 
-def describe(connection: sa.Connection) -> Description:
-    """Return all that the database says it has."""
-    rows = connection.exec_driver_sql(query(), execution_options=AS_IT_IS)
-    return described(
-        (
-            Name(kind, table, name),
-            {key: str(text) for key, text in attributes.items() if text not in (None, "")},
-        )
-        for kind, table, name, attributes in rows
-    )
+def literals(names: Iterable[str]) -> str:
+    """Return names as a list of texts in SQL."""
+    return ", ".join("'" + name.replace("'", "''") + "'" for name in names)
+
+
+def describe(connection: sa.Connection, tables: Collection[str] | None = None) -> Description:
+    """Return everything in the database, or of tables only those of these names."""
+    return described(items(connection, tables))
+
+
+def items(
+    connection: sa.Connection, tables: Collection[str] | None
+) -> Iterator[tuple[Name, Attributes]]:
+    """Yield each object in the database, with those of its attributes that have a value."""
+    rows = connection.exec_driver_sql(query(tables), execution_options=AS_IT_IS)
+    for kind, table, name, attributes in rows:
+        filled = {key: str(text) for key, text in attributes.items() if text not in (None, "")}
+        yield Name(kind, table, name), filled
 
 
 def settled(connection: sa.Connection, found: Sequence[Difference]) -> list[Difference]:
-    """Return the differences that stay when PostgreSQL reads both expressions once more.
+    """Return the differences, except those between expressions that PostgreSQL reads as the same.
 
-    It may write `mood IN ('a')` as something that it writes in other words when it reads it again,
-    as a revision has it do that was written from what is there.
+    PostgreSQL writes `mood IN ('a')` in other words, and writes those in other words again once it
+    has read them. A revision makes it read them if autogenerate wrote it from the database.
     """
     return [difference for difference in found if not is_same(connection, difference)]
 
 
 def is_same(connection: sa.Connection, difference: Difference) -> bool:
-    """Tell whether two expressions are one, over a table of the database that is connected."""
+    """Tell whether a difference is one between two expressions that mean the same.
+
+    `connection` is to a database that has the table of the expressions.
+    """
     there, wanted = difference.there, difference.wanted
     if difference.attribute not in EXPRESSIONS or there is None or wanted is None:
         return False
     try:
         old, new = read_again(connection, difference.name.table, [there, wanted])
-    except sa.exc.DBAPIError:  # a column of one of them is not in this table
+    except sa.exc.DBAPIError:  # this table lacks a column that one of them uses
         return False
     return old == new
+
+
+def read_again(connection: sa.Connection, table: str, texts: list[str]) -> list[str]:
+    """Return expressions over a table as PostgreSQL writes them after it has read these texts.
+
+    They are added as CHECKs to an empty copy of the table, which is removed again.
+    """
+    # A CHECK has to be a boolean, and a text need not be one, so each is put before IS NULL.
+    before, after = "CHECK ((", " IS NULL))"
+    with connection.begin_nested() as savepoint:
+        connection.exec_driver_sql(f"CREATE TEMPORARY TABLE settling (LIKE {table})")
+        for number, text in enumerate(texts):
+            add = f"ALTER TABLE pg_temp.settling ADD CONSTRAINT c{number} CHECK (({text}) IS NULL)"
+            connection.exec_driver_sql(add, execution_options=AS_IT_IS)
+        found = connection.exec_driver_sql(CHECKS).scalars().all()
+        savepoint.rollback()
+    return [check.removeprefix(before).removesuffix(after) for check in found]

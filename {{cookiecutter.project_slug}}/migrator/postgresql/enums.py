@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
+from alembic.util import CommandError
+from sqlalchemy.dialects.postgresql import DOMAIN
 
 from migrator.autogenerate.arrange import Phase
-from migrator.autogenerate.describe import describing, final_type
+from migrator.autogenerate.describe import final_type, impl_of
 from migrator.autogenerate.questions import replaced_labels
 from migrator.autogenerate.steps import SQL
 
@@ -49,6 +51,13 @@ DEPENDENT = """
     WHERE refclassid = 'pg_class'::regclass AND coalesce(k.oid, indexrelid) IS NOT NULL"""
 
 
+class TypeThere(Protocol):
+    """A type of the database: its schema, and the tables that have a column of it."""
+
+    schema: str
+    tables: list[str]
+
+
 @dataclass
 class EnumThere:
     """An enum of the database; `conversions` take its columns to another one of its name."""
@@ -74,28 +83,41 @@ def enums_there(connection: sa.Connection) -> dict[str, EnumThere]:
 
 def enum_of(type_: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> sa.Enum | None:
     """Return the enum that a column's type is, or that it holds an array of, on PostgreSQL."""
-    final = final_type(type_, dialect)
-    if isinstance(final, sa.ARRAY):
-        final = final_type(final.item_type, dialect)
+    final = innermost_type(type_, dialect)
     return final if isinstance(final, sa.Enum) and final.native_enum else None
 
 
+def innermost_type(
+    type_: sa.types.TypeEngine[Any], dialect: sa.Dialect
+) -> sa.types.TypeEngine[Any]:
+    """Return the type that PostgreSQL is told, or for an array that of its items."""
+    final = final_type(type_, dialect)
+    return final_type(final.item_type, dialect) if isinstance(final, sa.ARRAY) else final
+
+
 def enums_of(columns: Iterable[sa.Column[Any]], dialect: sa.Dialect) -> Iterator[sa.Enum]:
+    """Yield the enums of columns. Raises CommandError for one without a name."""
     for column in columns:
         if enum := enum_of(column.type, dialect):
+            if enum.name is None:
+                labels = ", ".join(map(repr, enum.enums))
+                raise CommandError(
+                    f"{column} is an Enum without a name, which PostgreSQL needs: write "
+                    f"Enum({labels}, name={column.name!r})"
+                )
             yield enum
 
 
-def name_of(enum: sa.Enum, dialect: sa.Dialect) -> str:
-    """Return an enum's name as PostgreSQL says it: with its schema, if that is not the usual."""
+def name_of(type_: sa.Enum | DOMAIN, dialect: sa.Dialect) -> str:
+    """Return a type's name as PostgreSQL says it: with its schema, if that is not the usual."""
     preparer: Any = dialect.identifier_preparer
-    name: str = preparer.format_type(enum)
+    name: str = preparer.format_type(type_)
     return name.removeprefix(f"{preparer.quote(dialect.default_schema_name)}.")
 
 
 def changes_of_enums(context: AutogenContext) -> Iterator[SQL]:
     """Yield what makes, changes and drops the enums of the models."""
-    impl = describing(context.migration_context)
+    impl = impl_of(context.migration_context)
     there = enums_there(impl.connected)
     columns = [column for table in context.sorted_tables for column in table.columns]
     wanted = {name_of(enum, impl.dialect): enum.enums for enum in enums_of(columns, impl.dialect)}
@@ -143,14 +165,14 @@ def question_of(enum: EnumThere, labels: Sequence[str]) -> str:
     )
 
 
-def is_ours(context: AutogenContext, enum: EnumThere) -> bool:
-    """Tell whether an enum is in our schemas and tables, and not another service's."""
+def is_ours(context: AutogenContext, type_: TypeThere) -> bool:
+    """Tell whether a type is in our schemas and tables, and not another service's."""
     usual = context.migration_context.dialect.default_schema_name
-    schema = None if enum.schema == usual else enum.schema
+    schema = None if type_.schema == usual else type_.schema
     if not context.run_name_filters(schema, "schema", {}):
         return False
     return all(
-        context.run_name_filters(table, "table", {"schema_name": schema}) for table in enum.tables
+        context.run_name_filters(table, "table", {"schema_name": schema}) for table in type_.tables
     )
 
 

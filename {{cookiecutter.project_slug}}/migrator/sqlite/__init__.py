@@ -15,7 +15,7 @@ from alembic.util import CommandError
 
 from migrator.database import Code, Database, listening
 from migrator.messages import ALREADY_THERE, tell
-from migrator.sqlite import batch  # noqa: F401 (registers how batch mode converts values)
+from migrator.sqlite import batch  # noqa: F401 (registers what batch mode does)
 
 EXISTS = "already exists"  # SQLite has no code for this error, so its message has to do
 

@@ -1,4 +1,7 @@
-"""Autogenerate on SQLite: it keeps SQL as it was written, and changes a table by copying it."""
+"""Autogenerate on SQLite, which keeps SQL as it was written and changes a table by copying it.
+
+An index is "odd" here if it has expressions. Reflection loses them, and a copy of the table does.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,31 +16,45 @@ from alembic.util import DispatchPriority, PriorityDispatchResult
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.sql.elements import conv
 
-from migrator.autogenerate.compare import made_anew, setup_for
+from migrator.autogenerate.arrange import Phase
+from migrator.autogenerate.compare import recreate, setup_for
 from migrator.autogenerate.describe import (
     KEY,
-    Describing,
+    DescribingImpl,
     Description,
     Pair,
     Part,
     TableName,
     column_named,
-    describing,
+    impl_of,
     names,
 )
+from migrator.autogenerate.questions import (
+    Dependent,
+    changed_tables,
+    dropped_tables,
+    in_the_way,
+)
+from migrator.autogenerate.steps import SQL
 from migrator.sqlite import sql
-from migrator.sqlite.batch import ConvertingImpl
+from migrator.sqlite.batch import OPTIONS, BatchImpl
+from migrator.sqlite.restate import Restated, restated
 
 DIALECT = "sqlite"
 TEMPORARY = "temp"  # the schema of temporary tables
-Column = tuple[str, sa.types.TypeEngine[Any], bool]  # name, type, whether it is nullable
+Column = tuple[
+    str, sa.types.TypeEngine[Any], bool
+]  # the name, the type, and whether it is nullable
 STATEMENTS = """
     SELECT type, name, tbl_name, sql FROM {schema}.sqlite_master
     WHERE sql IS NOT NULL ORDER BY name"""
 
 
 class Statement(NamedTuple):
-    """What SQLite keeps of something that was created: the SQL, nearly as it was given."""
+    """A statement that has created something, which SQLite keeps nearly as it was given.
+
+    `kind` is table, index, trigger or view.
+    """
 
     kind: str
     name: str
@@ -45,23 +62,23 @@ class Statement(NamedTuple):
     sql: str
 
 
-# What has made each table of a schema, its indexes and triggers.
+# The statements that have created each table of a schema, its indexes and its triggers.
 Statements = dict[str, list[Statement]]
 
 
-class SQLiteImpl(Describing, ConvertingImpl):
+class SQLiteImpl(DescribingImpl, BatchImpl):
     __dialect__ = DIALECT
     COPIES_TABLES = True
-    FORWARD_KEYS = True  # SQLite looks for the other table when rows are written
+    FORWARD_KEYS = True  # SQLite does not look for the other table before a row is written
 
     def begin_comparison(self, models: Sequence[sa.Table]) -> None:
         super().begin_comparison(models)
-        self.memo.pop(Statement, None)
+        self.memo.pop(Statement, None)  # see statements_of()
 
     def statements_of(self, table: sa.Table) -> list[Statement]:
-        """Return what was created of a table that is there, its indexes included.
+        """Return the statements that have created a table, its indexes and its triggers.
 
-        The statements of a schema are read once in a comparison, and kept in `impl.memo`.
+        A comparison reads the statements of a schema once, and keeps them in `impl.memo`.
         """
         schema = table.schema or "main"
         kept: dict[str, Statements] = self.memo.setdefault(Statement, {})
@@ -70,7 +87,7 @@ class SQLiteImpl(Describing, ConvertingImpl):
         return kept[schema].get(table.name, [])
 
     def describe(self, table: sa.Table) -> Mapping[TableName, Description]:
-        """Return the parts of a table: what it is made of is in the text of its statements."""
+        """Return the description of a table, most of which is read from its statements."""
         columns = [(item.name, item.type, bool(item.nullable)) for item in table.columns]
         key = [item.name for item in table.primary_key.columns]
         parts = self.parts(columns, key, self.statements_of(table))
@@ -79,7 +96,7 @@ class SQLiteImpl(Describing, ConvertingImpl):
     def parts(
         self, columns: Iterable[Column], key: Sequence[str], statements: Iterable[Statement]
     ) -> Description:
-        """Return the parts of a table with these columns, primary key and statements."""
+        """Return the description of a table with these columns, primary key and statements."""
         found: dict[Part, str] = {}
         for name, type_, nullable in columns:
             found[Part("type", name)] = self.type_text(type_)
@@ -90,13 +107,13 @@ class SQLiteImpl(Describing, ConvertingImpl):
             if statement.kind == "table":
                 read = sql.read_table(statement.sql)
                 found |= parts_of_table(read)
-                found |= with_collations(found, read)
+                found |= types_with_collations(found, read)
             elif statement.kind == "index":
                 found[Part("index", statement.name)] = index_text(sql.read_index(statement.sql))
         return found
 
     def type_text(self, type_: sa.types.TypeEngine[Any]) -> str:
-        """Return a type as SQL, with one name for what has two."""
+        """Return a type as SQL, with the same name for types that are synonyms."""
         text = type_.compile(self.dialect)
         for synonyms in self.type_synonyms:
             for name in synonyms:
@@ -105,57 +122,61 @@ class SQLiteImpl(Describing, ConvertingImpl):
         return text
 
     def statements(self, schema: str) -> Iterator[Statement]:
-        """Yield all that was created in a schema."""
+        """Yield the statements that have created everything in a schema."""
         for row in self.connected.exec_driver_sql(STATEMENTS.format(schema=schema)):
             yield Statement(*row)
 
     def describe_models(self, models: Sequence[sa.Table]) -> Mapping[sa.Table, Description]:
-        """Describe models: by the table that is there where the same SQL has made it.
+        """Return the descriptions of models.
 
-        The others are made.
+        A model whose SQL has created its table has the description of that table. The tables of the
+        other models are created as temporary ones.
         """
         found: dict[sa.Table, Description] = {}
         for model in models:
             there = self.memory.reflected.get((model.schema, model.name))
-            if there is not None and self.is_made_of(model, self.statements_of(there)):
+            if there is not None and self.is_created_by(self.statements_of(there), model):
                 found[model] = self.description(there)
         others = [model for model in models if model not in found]
         return {**found, **(self.describe_temporary(others) if others else {})}
 
-    def is_made_of(self, model: sa.Table, statements: Sequence[Statement]) -> bool:
-        """Tell whether the SQL that would make a model, foreign keys aside, is that of a table.
+    def is_created_by(self, statements: Sequence[Statement], model: sa.Table) -> bool:
+        """Tell whether statements are those that would create a model's table and its indexes.
 
-        Only what is the same to the letter is taken for the same; the order of columns and
-        constraints is no part of a description.
+        Each text has to be exactly the same. Only the order of columns and constraints may differ,
+        because a description does not have it.
         """
         tables = [statement.sql for statement in statements if statement.kind == "table"]
         indexes = {statement.sql for statement in statements if statement.kind == "index"}
-        if len(tables) != 1 or indexes != {*map(self.text_of, map(CreateIndex, model.indexes))}:
+        if len(tables) != 1 or indexes != {self.text_of(CreateIndex(i)) for i in model.indexes}:
             return False
-        text = self.text_of(CreateTable(model))
-        return text == tables[0] or sql.definitions(text) == sql.definitions(tables[0])
+        wanted = self.text_of(CreateTable(model))
+        return wanted == tables[0] or sql.definitions(wanted) == sql.definitions(tables[0])
 
     def text_of(self, statement: sa.schema.ExecutableDDLElement) -> str:
         return str(statement.compile(dialect=self.dialect)).strip()
 
     def describe_temporary(self, models: Sequence[sa.Table]) -> Mapping[sa.Table, Description]:
-        """Make tables in the schema of temporary ones, which are in no file, and describe them."""
+        """Create the tables of models as temporary ones, describe them, and remove them."""
         moved = {"schema_translate_map": {model.schema: TEMPORARY for model in models}}
         savepoint = self.connected.begin_nested()
         try:
             for model in models:
                 for statement in self.create_statements(model):
                     self.connected.execute(statement, execution_options=moved)
-            made = by_table(self.statements(TEMPORARY))
+            created = by_table(self.statements(TEMPORARY))
             inspector = sa.inspect(self.connected)
-            return {model: self.made(inspector, model.name, made[model.name]) for model in models}
+            return {
+                model: self.temporary_parts(inspector, model.name, created[model.name])
+                for model in models
+            }
         finally:
             savepoint.rollback()
 
-    def made(
+    def temporary_parts(
         self, inspector: sa.Inspector, name: str, statements: Iterable[Statement]
     ) -> Description:
-        """Return the parts of a temporary table."""
+        """Return the description of the temporary table that these statements have created."""
         reflected = inspector.get_columns(name, TEMPORARY)
         columns = [(item["name"], item["type"], item["nullable"]) for item in reflected]
         key = inspector.get_pk_constraint(name, TEMPORARY)["constrained_columns"]
@@ -164,14 +185,14 @@ class SQLiteImpl(Describing, ConvertingImpl):
     def autogen_column_reflect(
         self, inspector: sa.Inspector, table: sa.Table, column_info: dict[str, Any]
     ) -> None:
-        """Complete what a column is computed from: reflection loses it after a NUMERIC(10, 2)."""
+        """Give a computed column its expression: reflection cuts it after a NUMERIC(10, 2)."""
         super().autogen_column_reflect(inspector, table, column_info)
         if column_info.get("computed"):
             expression = self.computed_text(table, column_info["name"])
             column_info["computed"]["sqltext"] = expression
 
     def computed_text(self, table: sa.Table, column: str) -> str | None:
-        """Return what a column of a table that is there is computed from."""
+        """Return the expression of a computed column, as its table was created with it."""
         for statement in self.statements_of(table):
             if statement.kind == "table":
                 columns = sql.read_table(statement.sql).columns
@@ -181,13 +202,13 @@ class SQLiteImpl(Describing, ConvertingImpl):
     def normal(self, part: Part, text: str) -> str:
         if part.kind == "type":
             return text
-        normal = sql.normal(text)
-        is_number = normal.strip("'").replace(".", "", 1).removeprefix("-").isdigit()
-        # A copy of a table has '7' where the table had 7; the column's type makes it a number.
-        return normal.strip("'") if part.kind == "default" and is_number else normal
+        return sql.normal_default(text) if part.kind == "default" else sql.normal(text)
 
     def index_there(self, table: sa.Table, name: str) -> sa.Index:
-        """Return an index from its SQL, for reflection omits expressions and conditions."""
+        """Return an index of a table, read from its SQL.
+
+        Reflection loses expressions and conditions.
+        """
         text = self.description(table)[Part("index", name)]
         return index_on(table, name, sql.read_index(text))
 
@@ -198,48 +219,58 @@ class SQLiteImpl(Describing, ConvertingImpl):
         metadata_unique_constraints: set[sa.UniqueConstraint],
         metadata_indexes: set[sa.Index],
     ) -> None:
-        """Keep indexes with expressions from Alembic, which does not get them by reflection.
+        """Remove odd indexes from what Alembic compares.
 
-        Its own method here leaves them out as well, with a warning; it is not called, because
-        `compare_parts` compares them. tests/matrix: "functional index added", "descending index
-        added" and their neighbours.
+        `compare_parts` compares them instead. Alembic's own method removes them as well, but with a
+        warning, so it is not called. The tests in tests/matrix are "functional index added",
+        "descending index added" and those beside them.
         """
-        odd = {self.name_there(index) for index in metadata_indexes if has_expressions(index)}
-        odd |= {self.name_there(index) for index in conn_indexes if self.is_odd_there(index)}
+        odd = {self.name_in_database(index) for index in metadata_indexes if has_expressions(index)}
+        odd |= {self.name_in_database(index) for index in conn_indexes if self.is_odd_there(index)}
         for indexes in (metadata_indexes, conn_indexes):
-            indexes -= {index for index in indexes if self.name_there(index) in odd}
+            indexes -= {index for index in indexes if self.name_in_database(index) in odd}
 
     def is_odd_there(self, index: sa.Index) -> bool:
-        """Tell whether an index has expressions, of which reflection may have made columns."""
+        """Tell whether an index of the database is odd, even if reflection shows only columns."""
         return index.table is not None and has_expressions(
-            self.index_there(index.table, self.name_there(index))
+            self.index_there(index.table, self.name_in_database(index))
         )
 
-    def unmanaged(self) -> set[tuple[str | None, str]]:
-        """Return virtual tables and what they keep their contents in."""
+    def unmanaged(self) -> set[TableName]:
+        """Return virtual tables, and the tables that those keep their contents in."""
         rows = self.connected.exec_driver_sql(
             "SELECT name FROM pragma_table_list WHERE type IN ('virtual', 'shadow')"
         )
         return {(None, name) for name in rows.scalars()}
 
+    def drop_if_there(self, op: ops.MigrateOperation, name: str) -> list[ops.MigrateOperation]:
+        if not isinstance(op, ops.DropIndexOp):
+            return []
+        quoted = self.dialect.identifier_preparer.quote(name)
+        return [SQL([f"DROP INDEX IF EXISTS {quoted}"], [], Phase.CHANGES)]
+
+    def restated(
+        self, op: ops.ModifyTableOps, pair: Pair, goes_back: bool
+    ) -> list[ops.MigrateOperation]:
+        return restated(self, op, pair, goes_back)
+
     def questions(self, operations: ops.OpContainer) -> Iterator[str]:
-        """Yield what a copy of a table would lose, or what would stop it."""
-        copied = sorted(
-            op.table_name
-            for op in operations.ops
-            if isinstance(op, ops.ModifyTableOps) and copies_table(op)
-        )
-        for kind, name, on, text in self.statements("main") if copied else ():
-            for table in copied:
-                if kind in ("trigger", "view") and sql.mentions(text, table):
-                    cure = "drop it before and create it again after"
-                    yield f"the {kind} {name} is in the way of a rebuild of {table}: {cure}"
-                if kind == "table" and on == table:
-                    yield from lost_in_copy(table, sql.read_table(text))
+        """Yield what a copy of a table would lose, and what stops it or a drop."""
+        copied = sorted(copied_tables(operations))
+        dropped = [op.table_name for op in dropped_tables(operations)]
+        statements = [*self.statements("main")] if copied or dropped else []
+        for statement in statements:
+            for table in (*copied, *dropped):
+                is_own = statement.kind == "trigger" and statement.table == table
+                if uses_table(statement, table) and not (is_own and table in dropped):
+                    goes = table if table in dropped else ""
+                    yield in_the_way(as_dependent(statement), table, goes)
+                if statement.kind == "table" and statement.table == table and table in copied:
+                    yield from lost_in_copy(table, sql.read_table(statement.sql))
 
 
 def by_table(statements: Iterable[Statement]) -> Statements:
-    """Return statements by the table that they are of."""
+    """Return statements by the name of the table that they belong to."""
     found: Statements = {}
     for statement in statements:
         found.setdefault(statement.table, []).append(statement)
@@ -247,12 +278,12 @@ def by_table(statements: Iterable[Statement]) -> Statements:
 
 
 def parts_of_table(table: sql.Table) -> dict[Part, str]:
-    """Return what the text of a table says of it."""
+    """Return the parts that the CREATE TABLE of a table has, except types and NOT NULL."""
     found: dict[Part, str] = {}
     for column in table.columns:
         if column.computed is not None:
-            how = "STORED" if column.stored else "VIRTUAL"
-            found[Part("computed", column.name)] = f"{how} ({column.computed})"
+            storage = "STORED" if column.stored else "VIRTUAL"
+            found[Part("computed", column.name)] = f"{storage} ({column.computed})"
         if column.default is not None:
             found[Part("default", column.name)] = column.default
     for unique in table.uniques:
@@ -265,8 +296,8 @@ def parts_of_table(table: sql.Table) -> dict[Part, str]:
     return found
 
 
-def with_collations(description: Description, table: sql.Table) -> Description:
-    """Return the types of columns that have a collation, with it."""
+def types_with_collations(description: Description, table: sql.Table) -> Description:
+    """Return the types of those columns that have a collation, followed by the collation."""
     found: dict[Part, str] = {}
     for column in table.columns:
         if column.collation:
@@ -276,38 +307,39 @@ def with_collations(description: Description, table: sql.Table) -> Description:
 
 
 def index_text(index: sql.Index) -> str:
-    """Return the statement of an index without its name and its table."""
+    """Return the statement of an index with `i` and `t` for its name and its table."""
     unique = "UNIQUE " if index.unique else ""
     where = f" WHERE {index.where}" if index.where else ""
     return f"CREATE {unique}INDEX i ON t ({', '.join(index.columns)}){where}"
 
 
 def index_on(table: sa.Table, name: str, index: sql.Index) -> sa.Index:
-    """Return an index of a table that is there."""
+    """Return an index of a table as SQLAlchemy's class."""
     options: dict[str, Any] = {"sqlite_where": sa.text(index.where)} if index.where else {}
     columns: list[Any] = [indexed(table, text) for text in index.columns]
-    # Without _table, an index of expressions alone would belong to no table. Alembic makes the
-    # indexes that it reflects in the same way.
+    # Without _table, an index that has only expressions would belong to no table. Alembic uses the
+    # same argument for the indexes that it reflects.
     return sa.Index(conv(name), *columns, unique=index.unique, _table=table, **options)
 
 
 def indexed(table: sa.Table, text: str) -> sa.Column[Any] | sa.TextClause:
-    """Return the column that an index is on, or the expression."""
-    *more, last = [*sql.tokens(text)]
-    if not more and last.kind in ("word", "quoted") and last.name in names(table):
-        return column_named(table, last.name)
+    """Return one item of an index: a column if `text` is the name of one, or else an expression."""
+    tokens = [*sql.tokens(text)]
+    first = tokens[0]
+    if len(tokens) == 1 and first.kind in ("word", "quoted") and first.name in names(table):
+        return column_named(table, first.name)
     return sa.text(text)
 
 
 def has_expressions(index: sa.Index) -> bool:
-    """Tell whether an index has more than columns, which a copy of its table would lose."""
+    """Tell whether an index has expressions beside columns."""
     return not all(isinstance(expression, sa.Column) for expression in index.expressions)
 
 
 def copies_table(op: ops.ModifyTableOps) -> bool:
-    """Tell whether Alembic copies a table to change it so.
+    """Tell whether Alembic copies a table to change it in this way.
 
-    It does for everything but indexes and added columns without a default.
+    It does so for every change except those of indexes, and new columns without a default.
     """
     for change in op.ops:
         if isinstance(change, ops.CreateIndexOp | ops.DropIndexOp):
@@ -317,12 +349,30 @@ def copies_table(op: ops.ModifyTableOps) -> bool:
     return False
 
 
+def copied_tables(operations: ops.OpContainer) -> set[str]:
+    """Return the names of the tables that are copied to change them."""
+    found = {op.table_name for op in changed_tables(operations.ops) if copies_table(op)}
+    stated = {op.create.table_name for op in operations.ops if isinstance(op, Restated)}
+    return found | stated
+
+
+def uses_table(statement: Statement, table: str) -> bool:
+    """Tell whether a statement has created a trigger or a view that uses a table."""
+    return statement.kind in ("trigger", "view") and sql.mentions(statement.sql, table)
+
+
+def as_dependent(statement: Statement) -> Dependent:
+    """Return a trigger or a view with the statements for it."""
+    kind = statement.kind
+    name = statement.name.replace('"', '""')
+    drop = f'DROP {kind.upper()} "{name}"'
+    return Dependent(f"the {kind} {statement.name}", drop, statement.sql)
+
+
 def lost_in_copy(name: str, table: sql.Table) -> Iterator[str]:
-    """Yield what Alembic does not know of a table that it copies."""
-    lost = sorted(table.options)
+    """Yield a question for each thing that a copy of a table loses, because Alembic ignores it."""
+    lost = sorted(table.options - OPTIONS.keys())
     for column in table.columns:
-        if column.autoincrement:
-            lost.append("AUTOINCREMENT")
         if column.collation:
             lost.append(f"COLLATE {column.collation}")
     for unique in table.uniques:
@@ -339,12 +389,12 @@ def lost_in_copy(name: str, table: sql.Table) -> Iterator[str]:
 def keep_through_copy(
     context: AutogenContext, upgrade: ops.UpgradeOps, _schemas: set[str | None]
 ) -> PriorityDispatchResult:
-    """Take away before a copy of a table what it would stumble over, and make it again after.
+    """Drop before a copy of a table what Alembic cannot copy, and create it again after.
 
-    These are indexes with expressions, which Alembic does not copy, and computed columns, into
-    which it would copy values.
+    These are odd indexes, which the copy would lose, and computed columns, into which Alembic would
+    copy values.
     """
-    impl = describing(context.migration_context)
+    impl = impl_of(context.migration_context)
     changes: list[ops.MigrateOperation] = []
     for op in upgrade.ops:
         if isinstance(op, ops.ModifyTableOps) and copies_table(op):
@@ -355,8 +405,8 @@ def keep_through_copy(
     return PriorityDispatchResult.CONTINUE
 
 
-def around_copy(impl: Describing, op: ops.ModifyTableOps) -> list[ops.MigrateOperation]:
-    """Return a change of a table with what comes before and after it."""
+def around_copy(impl: DescribingImpl, op: ops.ModifyTableOps) -> list[ops.MigrateOperation]:
+    """Return a change of a table with the operations that have to come before and after it."""
     pair = impl.memory.pairs.get((op.schema, op.table_name))
     if pair is None:
         return [op]
@@ -365,12 +415,12 @@ def around_copy(impl: Describing, op: ops.ModifyTableOps) -> list[ops.MigrateOpe
     creates = [ops.CreateIndexOp.from_index(index) for index in by_name(wanted)]
     handled = {drop.index_name for drop in drops} | {create.index_name for create in creates}
     op.ops = [change for change in op.ops if not is_index_of(change, handled)]
-    op.ops += computed_columns_anew(pair, op)
+    op.ops += recreate_computed_columns(pair, op)
     return [*drops, op, *creates]
 
 
-def odd_indexes_there(impl: Describing, table: sa.Table) -> list[sa.Index]:
-    """Return the indexes of a table that have expressions."""
+def odd_indexes_there(impl: DescribingImpl, table: sa.Table) -> list[sa.Index]:
+    """Return the odd indexes of a table of the database."""
     parts = [part for part in impl.description(table) if part.kind == "index"]
     indexes = [impl.index_there(table, part.name) for part in sorted(parts)]
     return [index for index in indexes if has_expressions(index)]
@@ -384,22 +434,22 @@ def is_index_of(op: ops.MigrateOperation, names: set[str | None]) -> bool:
     return isinstance(op, ops.CreateIndexOp | ops.DropIndexOp) and op.index_name in names
 
 
-def computed_columns_anew(pair: Pair, op: ops.ModifyTableOps) -> list[ops.MigrateOperation]:
-    """Return what makes the computed columns anew that the change itself does not."""
+def recreate_computed_columns(pair: Pair, op: ops.ModifyTableOps) -> list[ops.MigrateOperation]:
+    """Return operations that drop and add each computed column which the change does not drop."""
     dropped = {change.column_name for change in op.ops if isinstance(change, ops.DropColumnOp)}
-    anew: list[ops.MigrateOperation] = []
+    recreated: list[ops.MigrateOperation] = []
     for column in pair.wanted.columns:
         kept = column.name in names(pair.there) and column.name not in dropped
         if kept and isinstance(column.server_default, sa.Computed):
-            anew += made_anew(pair, column.name)
-    return anew
+            recreated += recreate(pair, column.name)
+    return recreated
 
 
-rewriter = Rewriter()  # nothing: what is special here needs both tables, not the operations alone
+rewriter = Rewriter()  # it rewrites nothing: keep_through_copy() needs both tables for its changes
 
 
 def setup(plugin: Plugin) -> None:
-    """Add what is compared on SQLite alone."""
+    """Add the comparators for SQLite."""
     setup_for(plugin, DIALECT)
     plugin.add_autogenerate_comparator(
         keep_through_copy, "schema", "copies", qualifier=DIALECT, priority=DispatchPriority.LAST

@@ -133,6 +133,17 @@ def normal(sql: str) -> str:
     return " ".join(words)
 
 
+def normal_default(sql: str) -> str:
+    """Return the SQL of a default as normal() does, and a number in quotes without them.
+
+    A copy of a table has '7' where the table had 7, and the type of the column makes it a number.
+    """
+    text = normal(sql)
+    without_quotes = text.strip("'")
+    digits = without_quotes.replace(".", "", 1).removeprefix("-")
+    return without_quotes if digits.isdigit() else text
+
+
 def mentions(sql: str, name: str) -> bool:
     """Tell whether SQL names a table or a column."""
     return any(
