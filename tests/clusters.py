@@ -32,7 +32,7 @@ def program(name: str, package: str) -> str:
 
 
 def account(name: str) -> dict[str, Any]:
-    """Return the words that run a process as another user, because no server runs as root."""
+    """Return arguments of Popen: another user runs the process, because no server runs as root."""
     return {"user": name, "group": name} if ROOT else {}
 
 
@@ -147,27 +147,38 @@ def node(mariadbd: str, provider: str, data: Path, number: int, groups: list[int
 @contextmanager
 def replication() -> Iterator[tuple[Server, Server]]:
     """Run a PostgreSQL primary and a streaming replica of it; yield both."""
-    postgres = program("postgres", "postgresql")
     with data_folder("postgres") as folder, ExitStack() as stack:
-        servers: list[Server] = []
-        for name in ("primary", "replica"):
-            data, port = folder / name, free_port()
-            if not servers:
-                make = [program("initdb", "postgresql"), "--auth=trust", "--username=postgres"]
-                make += ["--no-sync", "--locale=C.UTF-8", f"--pgdata={data}"]
-            else:
-                make = [program("pg_basebackup", "postgresql"), "--write-recovery-conf"]
-                make += [f"--pgdata={data}", "--no-sync", "--checkpoint=fast"]
-                make += [f"--dbname=host=127.0.0.1 user=postgres port={servers[0].port}"]
-            subprocess.run(make, stdout=subprocess.DEVNULL, check=True, **account("postgres"))
-            settings = {"port": port, "unix_socket_directories": "", "fsync": "off"}
-            command = [postgres, "-D", str(data)]
-            command += [f"-c{key}={value}" for key, value in settings.items()]
-            log = folder / f"{name}.log"
-            servers.append(Server("postgresql", port, command, log, "postgres", "postgres"))
-            servers[-1].start()
-            stack.callback(servers[-1].stop)
-        yield servers[0], servers[1]
+        primary = new_primary(folder / "primary", free_port())
+        stack.callback(primary.stop)
+        replica = new_replica(folder / "replica", free_port(), primary)
+        stack.callback(replica.stop)
+        yield primary, replica
+
+
+def new_primary(data: Path, port: int) -> Server:
+    """Make an empty PostgreSQL in a new folder, and start it."""
+    make = [program("initdb", "postgresql"), "--auth=trust", "--username=postgres"]
+    make += ["--no-sync", "--locale=C.UTF-8", f"--pgdata={data}"]
+    subprocess.run(make, stdout=subprocess.DEVNULL, check=True, **account("postgres"))
+    return start_postgresql(data, port)
+
+
+def new_replica(data: Path, port: int, primary: Server) -> Server:
+    """Make a streaming replica in a new folder, and start it."""
+    make = [program("pg_basebackup", "postgresql"), "--write-recovery-conf"]
+    make += [f"--pgdata={data}", "--no-sync", "--checkpoint=fast"]
+    make += [f"--dbname=host=127.0.0.1 user=postgres port={primary.port}"]
+    subprocess.run(make, stdout=subprocess.DEVNULL, check=True, **account("postgres"))
+    return start_postgresql(data, port)
+
+
+def start_postgresql(data: Path, port: int) -> Server:
+    settings = {"port": port, "unix_socket_directories": "", "fsync": "off"}
+    command = [program("postgres", "postgresql"), "-D", str(data)]
+    command += [f"-c{key}={value}" for key, value in settings.items()]
+    server = Server("postgresql", port, command, data.with_suffix(".log"), "postgres", "postgres")
+    server.start()
+    return server
 
 
 @contextmanager

@@ -5,8 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
+import psycopg
 import pytest
+import sqlalchemy as sa
+from alembic.util import CommandError
 from clusters import Server, replication
+from migrator.database import database
 from support import Service
 
 pytestmark = pytest.mark.long
@@ -86,3 +90,22 @@ def test_a_replica_answers_for_itself(
         primary.run("alembic", "upgrade", "head")
         follow(servers)
         assert get("/readyz")[0] == 200
+
+
+def test_a_lock_on_another_server_is_refused(
+    servers: tuple[Server, Server], primary: Service
+) -> None:
+    """As where an address has several hosts: the second connection may come to the replica."""
+    follow(servers)
+    addresses = [sa.make_url(server.url("service")) for server in (*servers, servers[0])]
+    hosts = iter(addresses)
+    own = database(
+        addresses[0].set(drivername="postgresql+psycopg"),
+        {"creator": lambda: psycopg.connect(next(hosts).render_as_string(hide_password=False))},
+    )
+    with own.engine().connect() as connection:
+        wrong = pytest.raises(CommandError, match=r"different servers.* target_session_attrs")
+        with wrong, own.lock(connection, wait=1, timeout=1):
+            pass
+        with own.lock(connection, wait=1, timeout=1):  # the right one this time
+            connection.exec_driver_sql("CREATE TABLE thing (id INTEGER)")

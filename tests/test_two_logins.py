@@ -54,7 +54,7 @@ def grant(service: Service, page: str) -> Iterator[Callable[[str], None]]:
                 with engine.connect() as within:
                     within.exec_driver_sql(f"DROP OWNED BY {ours(login, name)} CASCADE")
                 connection.exec_driver_sql(f"ALTER DATABASE {name} OWNER TO CURRENT_USER")
-            connection.exec_driver_sql(f"DROP {word(service.kind)} {ours(login, name)}")
+            connection.exec_driver_sql(f"DROP {role_or_user(service.kind)} {ours(login, name)}")
 
 
 def ours(text: str, name: str) -> str:
@@ -63,7 +63,7 @@ def ours(text: str, name: str) -> str:
     return text.replace("DATABASE shop ", f"DATABASE {name} ").replace("`shop", f"`{name}")
 
 
-def word(kind: str) -> str:
+def role_or_user(kind: str) -> str:
     return {"postgresql": "ROLE", "mariadb": "USER"}[kind]
 
 

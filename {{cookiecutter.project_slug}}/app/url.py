@@ -36,7 +36,10 @@ def read_url(text: str, root: Path | None) -> sa.URL:
     try:
         url = sa.make_url(f"{DRIVERS.get(scheme, scheme)}://{rest}")
     except (sa.exc.ArgumentError, ValueError):
-        raise ValueError(several_hosts(rest) or UNREADABLE) from None
+        raise ValueError(several_hosts(scheme, rest) or UNREADABLE) from None
+    takes_several = url.get_backend_name() == "postgresql"
+    if "," in (url.host or "") and (url.port or not takes_several):  # the port would be all hosts'
+        raise ValueError(several_hosts(scheme, rest) or UNREADABLE)
     if "@" in (url.host or ""):
         raise ValueError(UNREADABLE)
     refuse_drivers(url)
@@ -75,18 +78,22 @@ def refuse_other_forms(text: str) -> None:
         )
 
 
-def several_hosts(rest: str) -> str | None:
+def several_hosts(scheme: str, rest: str) -> str | None:
     """Return how to write a list of hosts for SQLAlchemy, or None if there is no list."""
     _, at, place = rest.rpartition("@")
     hosts, _, database = place.partition("/")
     if not re.fullmatch(r"[\w.-]+(:\d+)?(,[\w.-]+(:\d+)?)+", hosts):
         return None
+    if scheme.partition("+")[0] not in ("postgres", "postgresql"):
+        return "names several hosts, and its driver takes one: name one host"
     listed = "&".join(f"host={host}" for host in hosts.split(","))
     before = "user:password@" if at else ""
-    name = database.partition("?")[0] or "database"
+    name, _, arguments = database.partition("?")
+    others = ", followed by your other arguments," if arguments else ""
     return (
-        f"names several hosts, which PostgreSQL's driver takes as postgresql://{before}/{name}?"
-        f"{listed}: write it like that, or one host"
+        f"names several hosts, which PostgreSQL's driver takes as postgresql://{before}/"
+        f"{name or 'database'}?{listed}&target_session_attrs=read-write: write it like "
+        f"that{others} or name one host"
     )
 
 

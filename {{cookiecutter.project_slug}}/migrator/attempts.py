@@ -13,7 +13,7 @@ from alembic.util import CommandError
 from migrator.database import Database
 from migrator.limits import Limits
 from migrator.log import Log
-from migrator.messages import explain, tell
+from migrator.messages import explain, tell, where_it_failed
 from migrator.steps import current_heads, steps_from
 
 LOST = "The connection to the database was lost. Run this again to go on where it stopped"
@@ -132,11 +132,11 @@ class Attempt:
         """Return a CommandError that says what to do, or None if nobody knows."""
         if isinstance(error, CommandError):
             return explain(error, self.variable)
-        if isinstance(error, sa.exc.PendingRollbackError):  # what follows a lost connection
-            return CommandError(LOST)
-        if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
-            return CommandError(f"{LOST}: {error.orig}")
+        if lost := connection_lost(error):
+            return lost
         cure = self.database.cure(error, self.variable, self.limits.wait)
+        if cure is None and isinstance(error, sa.exc.DBAPIError) and not self.is_busy(error):
+            cure = where_it_failed(error, context.script)
         return CommandError(cure) if cure else None
 
     def is_busy(self, error: sa.exc.DBAPIError) -> bool:
@@ -155,3 +155,12 @@ class Attempt:
         pause = self.limits.timeout
         tell(f"{busy}: trying again in {pause:g} s, {self.tries_left} times more")
         time.sleep(pause)
+
+
+def connection_lost(error: BaseException) -> CommandError | None:
+    """Return an error that says that the connection was lost, or None if it was not."""
+    if isinstance(error, sa.exc.PendingRollbackError):  # what follows a lost connection
+        return CommandError(LOST)
+    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+        return CommandError(f"{LOST}: {error.orig}")
+    return None

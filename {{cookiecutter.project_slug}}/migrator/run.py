@@ -10,7 +10,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext, MigrationStep, StampStep
 from alembic.util import CommandError
 
-from migrator.attempts import Attempt
+from migrator.attempts import Attempt, connection_lost
 from migrator.create import CREATES, make
 from migrator.database import ScratchRefusedError, database
 from migrator.history import problem_of
@@ -98,7 +98,7 @@ class Run:
         an engine, which opens the connection.
         `revision --autogenerate` gets a connection to a clean database that the revisions have
         built. Otherwise, it would take manual changes to a development database for changes to
-        the models. Raises CommandError when the database cannot be reached.
+        the models. Raises CommandError when the database cannot be reached, or is lost meanwhile.
         """
         passed = self.config.attributes.get("connection")
         if isinstance(passed, sa.Connection):
@@ -107,7 +107,7 @@ class Run:
         if self.config.attributes.get(CREATES):
             with self.errors_explained():
                 make(self.database)
-        with ExitStack() as stack:
+        with self.loss_explained(), ExitStack() as stack:
             connection = self.clean_connection(stack) if self.writes_comparison else None
             self.compares_with_clean = connection is not None
             if connection is None:
@@ -140,6 +140,15 @@ class Run:
             yield connection
 
     @contextmanager
+    def real(self) -> Iterator[sa.Connection | None]:
+        """Connect to the database of the address, or yield None where it is not there."""
+        if self.database.is_made_by_connecting() or not self.database.exists():
+            yield None
+            return
+        with self.opened() as connection:
+            yield connection
+
+    @contextmanager
     def opened(self, engine: sa.Engine | None = None) -> Iterator[sa.Connection]:
         """Open a connection of an engine, or else of the database's own, until the block ends.
 
@@ -159,6 +168,14 @@ class Run:
             raise
         except Exception as error:  # drivers raise more than SQLAlchemy's errors: LookupError, …
             raise CommandError(self.database.unreachable(error, self.variable)) from None
+
+    @contextmanager
+    def loss_explained(self) -> Iterator[None]:
+        """Turn the loss of a connection into a CommandError that says what to do."""
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            raise connection_lost(error) or error from None
 
     def upgrade_to_heads(self, connection: sa.Connection) -> None:
         """Apply every revision to a database while Alembic runs another command."""

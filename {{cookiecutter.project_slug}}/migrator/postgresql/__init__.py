@@ -38,6 +38,7 @@ WHO = """
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE granted AND datname = current_database() AND pid <> pg_backend_pid() AND """
 HOLDS_OUR_LOCK = "(locktype, classid, objid) = ('advisory', {}, {})".format(*LOCK_KEYS)
+IS_HELD_HERE = "SELECT EXISTS (SELECT FROM pg_locks WHERE granted AND pid = {} AND {})"
 HOLDS_THE_TABLE = "strpos(:statement, (SELECT relname FROM pg_class WHERE oid = relation)) > 0"
 # Without client_connection_check_interval, the server continues the statement of a killed client
 # and keeps its table locked. PostgreSQL has that since 14, and refuses it on systems such as
@@ -86,7 +87,8 @@ class PostgreSQL(Database):
     CONFIGURE: ClassVar[Mapping[str, Any]] = {"transaction_per_migration": True}
     BUSY = frozenset({"55P03", "40P01"})  # lock_not_available, deadlock_detected
     CURES: ClassVar[Mapping[Code, str]] = {
-        "25006": "This database is read-only, as a replica is: name the primary in {variable}",
+        "25006": "This database is read-only, as a replica is: name the primary in {variable}, or, "
+        "where it names several hosts, write target_session_attrs=read-write after its ?",
         "53100": "{error}: make room, and run this again",  # disk_full
         "42P07": ALREADY_THERE,  # duplicate_table
         "42501": MAY_NOT,  # insufficient_privilege
@@ -128,6 +130,7 @@ class PostgreSQL(Database):
         """
         with guard_of(connection) as guard:
             wait_for_lock(partial(claim, guard), wait)
+            refuse_another_server(connection, guard)
             limit = math.ceil(timeout * 1000)
             with listening(
                 (connection, "begin", partial(execute, LIMIT_WAITING.format(limit))),
@@ -144,6 +147,10 @@ class PostgreSQL(Database):
     ) -> list[Difference]:
         found: list[Difference] = self.part("describe").settled(connection, differences)
         return found
+
+    def ready_for_models(self, connection: sa.Connection) -> sa.Connection:
+        """Prepare for indexes with `postgresql_concurrently=True`: no transaction takes them."""
+        return connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def code(self, error: BaseException | None) -> Code:
         return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)  # psycopg2's name
@@ -184,11 +191,13 @@ def wait_less(limit: int, connection: sa.Connection, cursor: Any, *_rest: object
 def guard_of(connection: sa.Connection) -> Iterator[sa.Connection]:
     """Open a second connection to the same database until the block ends.
 
-    Raises CommandError if the server refuses it.
+    Raises CommandError if the server refuses it, and sa.exc.DBAPIError if the server is gone.
     """
     try:
         guard = connection.engine.connect()
     except sa.exc.DBAPIError as error:
+        connection.exec_driver_sql("SELECT 1")  # raises if this connection was lost as well
+        connection.rollback()
         raise CommandError(
             "A migration needs two connections at once, one of them for its lock, and the second "
             f"was refused: {str(error.orig).strip()}\nRaise the limit of this role "
@@ -210,6 +219,23 @@ def claim(guard: sa.Connection) -> str | None:
     if guard.exec_driver_sql(TRY_LOCK).scalar():
         return None
     return who(guard, HOLDS_OUR_LOCK)
+
+
+def refuse_another_server(connection: sa.Connection, guard: sa.Connection) -> None:
+    """Raise CommandError where the lock of `guard` is not on the server of `connection`.
+
+    An address with several hosts may lead to another one each time, and to a replica, which gives
+    the lock to everybody who comes there.
+    """
+    process = guard.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    held = connection.exec_driver_sql(IS_HELD_HERE.format(process, HOLDS_OUR_LOCK)).scalar_one()
+    connection.rollback()
+    if not held:
+        raise CommandError(
+            "The two connections of a migration reached different servers, so its lock keeps "
+            "nobody out: write target_session_attrs=read-write after the ? of the address, and run "
+            "this again"
+        )
 
 
 def who(connection: sa.Connection, condition: str, **values: str) -> str:

@@ -31,10 +31,16 @@ CURES = {
     "of the server or the CONNECTION LIMIT of the role.",
     "permission denied for database": "An administrator permits it: GRANT CONNECT ON "
     "DATABASE … TO {user}.",
+    "session is read-only|server is in hot standby": "None of these hosts can be written to: "
+    "after a failover, wait until one is promoted, and run this again; or name the primary in "
+    "{variable}.",
     "(starting up|shutting down|recovery)": "Wait until it is up, and try again.",
     "resolve host|translate host": "No host has this name: correct it in {variable}.",
     "refused|No such file": "Nothing listens there: start the server, or correct host and port in "
     "{variable}.",
+    "terminating connection|closed the connection": "The server ended the connection before it was "
+    "of use, as one that stops does: wait until it is up, and run this again. If it never is, its "
+    "log has the reason.",
     "invalid response|expected authentication": "Another program than PostgreSQL listens there: "
     "correct host and port in {variable}.",
     "time|route|unreachable": "The server does not answer: start it, let this machine through its "
