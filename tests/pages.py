@@ -101,7 +101,7 @@ def lines_of(path: Path, name: str) -> tuple[list[str], slice]:
     """Return the lines of a Python file, and which of them are a function's."""
     text = path.read_text("utf-8")
     named = [node for node in ast.parse(text).body if getattr(node, "name", None) == name]
-    assert len(named) == 1, f"{path} has not one {name}()"
+    assert len(named) == 1, f"{path} does not have exactly one {name}()"
     (node,) = named
     assert isinstance(node, ast.FunctionDef)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -130,12 +130,12 @@ def change(path: Path, diff: str) -> None:
     old = "".join(line[1:] for line in lines if line[0] in "- ")
     new = "".join(line[1:] for line in lines if line[0] in "+ ")
     text = path.read_text("utf-8")
-    assert f"\n{text}".count(f"\n{old}") == 1, f"{path} has not, or more than once:\n{old}"
+    assert f"\n{text}".count(f"\n{old}") == 1, f"{path} does not have exactly once:\n{old}"
     path.write_text(f"\n{text}".replace(f"\n{old}", f"\n{new}")[1:], "utf-8")
 
 
 def shell(folder: Path, env: Mapping[str, str]) -> Callable[[str], str]:
-    """Return what runs commands in a folder; they succeed, and it returns what they printed."""
+    """Return a function that runs a command in a folder, which succeeds; it returns the output."""
 
     def run(command: str) -> str:
         done = subprocess.run(

@@ -52,7 +52,7 @@ def follow(service: Service, step: str) -> None:
 
 
 def edit(revision: Path, place: str, text: str, imported: list[str]) -> None:
-    """Put lines above the first of upgrade(), or have other functions and what they import."""
+    """Put lines at the start of upgrade(), or replace both functions, with their imports."""
     source = revision.read_text("utf-8")
     above = ABOVE.fullmatch(place)
     assert f'"""{above[1] if above else place}\n' in source

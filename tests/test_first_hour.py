@@ -1,4 +1,4 @@
-"""What somebody mistypes or forgets in the first hour has one sentence, with what to do."""
+"""What people mistype or forget in the first hour gets one sentence that says what to do."""
 
 from pathlib import Path
 
@@ -77,3 +77,37 @@ def test_a_new_file_is_told(service: Service) -> None:
     assert "is not there yet: it begins as an empty database" in service.run("alembic", "current")
 
     assert "is not there yet" not in service.run("alembic", "upgrade", "head")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("command", ["heads", "history", "merge", "prove", "revision -m x", "sql"])
+def test_revisions_that_cannot_be_read(service: Service, command: str) -> None:
+    service.run("alembic", "revision", "-m", "Second")
+    first = next(path for path in service.revisions() if path.name.endswith("_create_note.py"))
+    text = first.read_text("utf-8")
+
+    first.write_text(f"{text}\nx = = 1\n", "utf-8")
+    assert f"{first.name}, line " in refused(service, "flask", "db", *command.split())
+    first.unlink()
+    said = refused(service, "flask", "db", *command.split())
+    assert "FAILED: The revision 20261122090000_3632c1f107b5 has no file" in said
+
+
+@ON_SQLITE
+def test_a_name_that_was_mistyped(service: Service) -> None:
+    said = refused(service, "alembic", "upgrade", "haed")
+
+    assert "If you typed it: alembic history lists the revisions" in said
+
+
+@ON_SQLITE
+def test_commands_in_another_folder(service: Service) -> None:
+    """The README explains what Alembic and Flask say there."""
+    readme = (service.folder / "README.md").read_text("utf-8")
+
+    for command, said in {
+        ("alembic", "current"): "No 'script_location' key found",
+        ("flask", "db", "current"): "No such command 'db'",
+    }.items():
+        assert said in service.run(*command, fails=True, cwd=service.folder / "tests")
+        assert f"`{said}`" in readme

@@ -108,7 +108,7 @@ def test_what_models_import_is_found(service: Service) -> None:
     [
         "class Money:\n    pass\n",
         "from app.db import db\nclass Own(db.Model):\n    __abstract__ = True\n",
-        "def (:",  # a file that is no Python, which nothing imports
+        "def (:",  # not valid Python, and nothing imports it
         "class Table:\n    pass\nTable()\n",
     ],
 )

@@ -1,5 +1,6 @@
 """The service: `create_app()` puts its parts together."""
 
+from importlib import import_module
 from types import ModuleType
 
 from flask import Blueprint, Flask, current_app, jsonify
@@ -40,7 +41,19 @@ def create_app(config: Config | None = None) -> Flask:
         app.register_blueprint(blueprint_of(views))
     if config.NAME == "development":
         app.register_blueprint(start.blueprint)
+        for tool in development_tools():
+            tool.register(app)
     return app
+
+
+def development_tools() -> list[ModuleType]:
+    """Import the `development.py` of each folder beside app/ that has one, sorted by path.
+
+    Such a folder is found by being there, so that it can be deleted and leaves nothing behind. Its
+    `register(app)` adds commands and pages for developers.
+    """
+    paths = sorted(ROOT.glob("*/development.py"))
+    return [import_module(f"{path.parent.name}.development") for path in paths]
 
 
 def blueprint_of(views: ModuleType) -> Blueprint:

@@ -15,8 +15,8 @@ from app.variables import Variables, read_variables
 from migrator.database import kind_of
 
 ROOT = Path(__file__).resolve().parent.parent
-# The names of further databases. ANALYTICS_DATABASE_URL has the address of "analytics". README.md,
-# "Add a database", has the steps.
+# Further databases by name; that of "analytics" is at ANALYTICS_DATABASE_URL. README.md, "Add a
+# database", has the steps.
 BINDS: tuple[str, ...] = ()
 PLACEHOLDER = "change-me"  # what .env.example holds where a secret belongs
 

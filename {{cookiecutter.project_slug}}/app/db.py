@@ -14,6 +14,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase
 
 from app.config import BINDS, ConfigError
+from app.faulty import complete_models, faults_explained
 from app.unseen import module_name, unseen_models
 
 APP = Path(__file__).parent
@@ -55,11 +56,14 @@ def import_models() -> None:
     """Import every model. The factory and migrations/env.py both use it, so they see the same.
 
     These are the files models.py and model.py, and those in a folder of such a name, anywhere in
-    app/. Raises ConfigError if a model names a bind that is not in BINDS: nothing would migrate it.
+    app/. Raises ConfigError if SQLAlchemy does not take a model, or if one names a bind that is not
+    in BINDS: nothing would migrate it.
     """
-    import_all(*MODELS)
-    for name in MODELS:
-        import_all("*", folder=name)
+    with faults_explained(APP, Base, unseen_now):
+        import_all(*MODELS)
+        for name in MODELS:
+            import_all("*", folder=name)
+        complete_models([*db.metadatas.values()])
     if unknown := db.metadatas.keys() - {None, *BINDS}:
         raise ConfigError(f"Models have the __bind_key__ {unknown}: add it to BINDS, app/config.py")
     for bind in BINDS:  # a bind may have no model yet
@@ -73,6 +77,10 @@ def unseen() -> list[str]:
 
     Call it before anything else imports models, such as views: the answer stays the same.
     """
+    return unseen_now()
+
+
+def unseen_now() -> list[str]:
     mapped = {mapper.class_.__name__ for mapper in Base.registry.mappers}
     return unseen_models(APP, mapped)
 

@@ -6,6 +6,7 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -32,6 +33,20 @@ class Variables(dict[str, str]):
         self.from_file: dict[str, str] = {}
         self.sources: dict[str, str] = {}
         self.problems: dict[str, str] = {}
+
+
+class Recorded(Variables):
+    """Variables that record the names which somebody asks for, in order. doctor.py shows them."""
+
+    def __init__(self, variables: Variables) -> None:
+        super().__init__(variables)
+        self.from_file, self.sources = variables.from_file, variables.sources
+        self.problems = variables.problems
+        self.names: dict[str, None] = {}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names[name] = None
+        return super().get(name, default)
 
 
 def read_variables(file: Path, given: Mapping[str, str]) -> Variables:

@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import CommandFunction, CommandLine, Config
 from alembic.script import ScriptDirectory
 
+from migrator.history import problem_of
 from migrator.messages import tell
 
 ALIASES = {"migrate": ["revision", "--autogenerate"], "list-templates": ["list_templates"]}
@@ -79,10 +80,20 @@ def without_alias(args: Sequence[str], cli: CommandLine) -> tuple[list[str], str
 
 def run(words: list[str], commands: Sequence[CommandFunction]) -> int:
     """Run one Alembic command; return its exit status."""
+    cli = command_line(commands)
     try:
-        command_line(commands).main(words)
+        cli.main(words)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except Exception:
+        # Commands that do not run env.py show a traceback if a revision cannot be read.
+        options = cli.parser.parse_args(words)
+        config = Config(options.config[0], ini_section=options.name)
+        problem = problem_of(ScriptDirectory.from_config(config))
+        if problem is None:
+            raise
+        tell(f"FAILED: {problem}")
+        return 1
     return 0
 
 

@@ -2,16 +2,23 @@
 
 import logging
 import sys
+import textwrap
+import traceback
+from pathlib import Path
 
+import sqlalchemy as sa
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 # What to do about Alembic's errors, by how their message begins.
 CURES = {
-    "Can't locate revision": "If the database is at that revision: deploy the code that has it, or "
-    "bring its file back (git log --diff-filter=D -- migrations), or, if another service migrates "
-    "that database, name one of this service's own in {variable}.",
+    "Can't locate revision": "If you typed it: alembic history lists the revisions. "
+    "If the database is at that revision: deploy the code that has it, or bring its file back "
+    "(git log --diff-filter=D -- migrations), or, if another service migrates that database, name "
+    "one of this service's own in {variable}.",
     "Multiple head revisions": "Join them: alembic merge heads -m Merge",
+    "Target database is not up to date": "Apply the pending revisions: alembic upgrade head",
     "Ambiguous walk": "Branches meet here. Name a revision: alembic history lists them.",
 }
 
@@ -24,6 +31,8 @@ MAY_NOT = (
     "{error}: the user in {variable} may not do that. Grant the right to that user, or give "
     "migrations a user of their own (MIGRATION_DATABASE_URL)"
 )
+
+STATEMENT = 300  # characters of a statement that a message shows
 
 
 def tell(text: str) -> None:
@@ -40,6 +49,21 @@ def explain(error: CommandError, variable: str) -> CommandError:
         if str(error).startswith(beginning):
             return CommandError(f"{error}\n{cure.format(variable=variable)}")
     return error
+
+
+def where_it_failed(error: sa.exc.DBAPIError, script: ScriptDirectory) -> str | None:
+    """Return which line of a revision the database refused, and why; None if it was no revision."""
+    revisions = {revision.path for revision in script.walk_revisions()}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename in revisions:
+            reason = " ".join(str(error.orig).split())
+            statement = " ".join((error.statement or "").split())
+            return (
+                f"{Path(frame.filename).name}, line {frame.lineno}: {reason}\n"
+                f"The database refused: {textwrap.shorten(statement, STATEMENT)}\n"
+                "Correct the revision, and run this again"
+            )
+    return None
 
 
 def show_progress(config: Config) -> None:
