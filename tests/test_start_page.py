@@ -3,15 +3,14 @@
 import html
 import json
 import re
-import shutil
-from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
 import pytest
-from support import Service, missing
+from browser import DARK, found_by_axe
+from support import Service
 
 FIRST = "20261122090000_3632c1f107b5"
 REVISION = '''"""{message}"""
@@ -29,17 +28,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     pass
 '''
-FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
-DARK = "--blink-settings=preferredColorScheme=0"
-ANALYSE = """
-    document.querySelectorAll("details").forEach(each => each.open = true);
-    axe.run(document).then(found => {
-        const text = JSON.stringify(found.violations.concat(found.incomplete).map(
-            each => [each.id, each.nodes.map(node => node.html)]));
-        document.body.append(Object.assign(
-            document.createElement("pre"), {id: "found", textContent: text}));
-    });
-"""
 
 
 @pytest.fixture
@@ -50,7 +38,7 @@ def service(render: Callable[..., Path], env: dict[str, str], tmp_path: Path) ->
 
 
 def write(service: Service, name: str, down: str | tuple[str, ...]) -> str:
-    """Write an empty revision; return its id, which is this time and name."""
+    """Write an empty revision; return its id: a number in the place of the time, and the name."""
     number = len(service.revisions())
     revision = f"202612{number // 1000 + 1:02d}{number:06d}_{name}"
     text = REVISION.format(message=f"Added {name}", revision=revision, down=down)
@@ -219,7 +207,7 @@ def test_two_heads_are_joined(service: Service) -> None:
     said = visible(page(service))
     assert "Type next Add a model" in said
     assert "joins branches" in said
-    assert "ready" in said
+    assert "State ready" in said
     service.run("alembic", "downgrade", left)
     assert "behind: 1 revision to apply" in visible(page(service))
     assert right in service.run("alembic", "current")
@@ -231,7 +219,7 @@ def test_both_heads_may_be_applied(service: Service) -> None:
 
     said = visible(page(service))
 
-    assert "ready" in said
+    assert "State ready" in said
     assert "alembic merge heads -m Merge" in said
     assert said.count("the database is here") == 2
 
@@ -269,20 +257,6 @@ def test_branches_are_drawn_as_branches(service: Service) -> None:
         "Added table0": [0, ["above 0", "below 0"]],
         "Create note": [0, ["above 0"]],
     }
-
-
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    return found or missing("no Chromium: apt-get install chromium")
-
-
-def axe() -> str:
-    """Return the script of axe-core."""
-    package = find_spec("axe_core_python")
-    if package is None:
-        missing("no axe-core: pip install -r tests/requirements.txt")
-    (folder,) = package.submodule_search_locations or []
-    return Path(folder, "axe.min.js").read_text("utf-8")
 
 
 def no_revision(service: Service) -> str:
@@ -330,17 +304,5 @@ def test_axe_finds_no_fault(
 ) -> None:
     """Contrast, names, landmarks and order, in light and dark, with all that is folded opened."""
     text = state(service).partition(" ")[2]
-    script = f"<script>{axe()}</script><script>{ANALYSE}</script></body>"
-    (tmp_path / "page.html").write_text(text.replace("</body>", script), "utf-8")
     for flags in ([], [DARK]):
-        assert found_by_axe(tmp_path, flags, run) == []
-
-
-def found_by_axe(folder: Path, flags: Sequence[str], run: Callable[..., str]) -> object:
-    profile = f"--user-data-dir={folder / 'profile'}"
-    budget = "--virtual-time-budget=20000"
-    words = [chromium(), *FLAGS.split(), *flags, profile, budget, "--dump-dom"]
-    dom = run([*words, f"file://{folder / 'page.html'}"], folder)
-    found = re.search('(?s)<pre id="found">(.*?)</pre>', dom)
-    assert found, dom[-2000:]
-    return json.loads(html.unescape(found[1]))
+        assert found_by_axe(tmp_path, text, flags, run) == []

@@ -1,0 +1,25 @@
+"""Add size
+
+Revision ID: 20261123090000_e1f2a3b4c5d6
+Revises: 20261122090000_3632c1f107b5
+Create Date: 2026-11-23 09:00:00+00:00
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "20261123090000_e1f2a3b4c5d6"
+down_revision = "20261122090000_3632c1f107b5"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("note", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("size", sa.String(length=10), nullable=True))
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("note", schema=None) as batch_op:
+        # allow loss of note.size: it is new in this revision
+        batch_op.drop_column("size")
