@@ -44,6 +44,7 @@ PASSED = {
     "find Python by uv": "UV_PYTHON UV_PYTHON_DOWNLOADS UV_PYTHON_PREFERENCE UV_PYTHON_INSTALL_* "
     "UV_MANAGED_PYTHON UV_NO_MANAGED_PYTHON",
 }
+JUDGED_AFTER = re.compile(r"(?m)^(?:# )?judged_after\b.*$")
 REQUIREMENT = re.compile(
     r"(?P<name>[\w.-]+)(?:\[(?P<extras>[\w,\s-]+)\])?\s*(?P<versions>[^;]*)"
     r"(?:;\s*sys_platform\s*(?P<sign>[=!]=)\s*['\"](?P<platform>\w+)['\"])?"
@@ -73,34 +74,38 @@ def main() -> None:
     tidy()
     require_files()
     if is_compared_by_cruft():
+        carry_forward(Path(os.environ.get("PWD", "")))
         return say("Rendered to be compared: nothing is set up.")
     is_new = write_env()
-    start_repository()
+    is_started = start_repository()
     plan = make_plan()
-    if not ANSWERS["setup"]:
-        return report(plan, [step.command for step in plan.steps])
-    if not is_new and (environment := environment_of_env()) != "development":
-        say(f"\nWARNING: .env says APP_ENV={environment}: nothing is installed or migrated.")
-        return report(plan, [step.command for step in plan.steps])
-    if not all(run(*step, beside=compiling(plan, step)) for step in plan.steps):
-        # It is safe to run each step again, so list all of them.
-        return report(plan, [step.command for step in plan.steps])
-    report(plan, commands_left(plan))
+    left = set_up(plan, is_new)
+    if is_started and ANSWERS["workshop"]:
+        commit_first()  # after the set-up, so that it has the lock file
+    report(plan, left)
 
 
 # --- Remove what does not belong in the project
 
 
 def tidy() -> None:
-    """Remove caches that came from the template's folder, and folders that are empty."""
-    source = template_folder()
-    caches = [*source.rglob("__pycache__"), *source.glob(".*_cache")] if source else []
-    for cache in caches:
-        for path in sorted(cache.rglob("*"), reverse=True):  # a folder after its files
-            remove(path.relative_to(source or path))
-        remove(cache.relative_to(source or cache))
+    """Remove what was declined, caches that came from the template's folder, and empty folders."""
+    if not ANSWERS["workshop"]:
+        # Cookiecutter can leave out a file by its name, but puts the files of a folder without a
+        # name into the folder above.
+        shutil.rmtree("workshop", ignore_errors=True)
+    if source := template_folder():
+        remove_caches(source)
     for empty in (".github/workflows", ".github"):
         remove(Path(empty))
+
+
+def remove_caches(source: Path) -> None:
+    """Remove what Cookiecutter copied from the caches in the template's folder."""
+    for cache in (*source.rglob("__pycache__"), *source.glob(".*_cache")):
+        for path in sorted(cache.rglob("*"), reverse=True):  # a folder after its files
+            remove(path.relative_to(source))
+        remove(cache.relative_to(source))
 
 
 def template_folder() -> Path | None:
@@ -163,18 +168,40 @@ def environment_of_env() -> str:
     return variables_of_env().get("APP_ENV", "development")
 
 
-def start_repository() -> None:
-    """Run `git init` if git is installed, unless a repository around the project has its files."""
+def start_repository() -> bool:
+    """Run `git init` if git is installed, unless a repository around the project has its files.
+
+    Tell whether there is a new repository.
+    """
     here = Path.cwd()
     if not shutil.which("git") or (here / ".git").exists():
-        return
+        return False
     if any((up / ".git").exists() for up in here.parents):
         ignored = ["git", "check-ignore", "--quiet", "."]
         if subprocess.run(ignored, env=passed(), capture_output=True).returncode != 0:
-            return
+            return False
         say("The repository around this folder ignores it, so the project gets one of its own.")
     init = ["git", "-c", "init.defaultBranch=main", "init", "--quiet"]
-    run("Starting a git repository", init)
+    return run("Starting a git repository", init)
+
+
+def commit_first() -> None:
+    """Commit all files, because the labs of the workshop begin with a commit.
+
+    Where git does not know who commits, give this repository a neutral identity, and say so.
+    """
+    ident = ["git", "-c", "user.useConfigOnly=true", "var", "GIT_COMMITTER_IDENT"]
+    if subprocess.run(ident, env=passed(), capture_output=True).returncode != 0:
+        say(
+            "git does not know who you are, so commits in this project are by Somebody, until: "
+            "git config user.name <you>, and git config user.email <address>"
+        )
+        run("Naming somebody", ["git", "config", "user.name", "Somebody"])
+        run("Naming an address", ["git", "config", "user.email", "somebody@example.org"])
+    run("Staging all files", ["git", "add", "--all"])
+    # Neither a hook of the user's nor a signature, which may ask for a password.
+    commit = ["git", "-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify"]
+    run("Making the first commit", [*commit, "-m", "First"])
 
 
 # --- The set-up
@@ -196,6 +223,23 @@ def make_plan() -> Plan:
         ]
     steps.append(Step("Migrating the development database", [*alembic, "upgrade", "head"]))
     return Plan(steps, python, [*flask, "run"])
+
+
+def set_up(plan: Plan, is_new: bool) -> list[list[str]]:
+    """Run the steps of the set-up, if it is wanted; return the commands that are left to run.
+
+    `is_new` tells whether .env was just written. It is safe to run each step again, so all of them
+    are left where one failed.
+    """
+    every = [step.command for step in plan.steps]
+    if not ANSWERS["setup"]:
+        return every
+    if not is_new and (environment := environment_of_env()) != "development":
+        say(f"\nWARNING: .env says APP_ENV={environment}: nothing is installed or migrated.")
+        return every
+    if not all(run(*step, beside=compiling(plan, step)) for step in plan.steps):
+        return every
+    return commands_left(plan)
 
 
 def compiling(plan: Plan, step: Step) -> list[str]:
@@ -350,6 +394,74 @@ def is_compared_by_cruft() -> bool:
     import tempfile  # here, so that only cruft waits for it
 
     return parent.parent.samefile(tempfile.gettempdir())
+
+
+def carry_forward(project: Path) -> None:
+    """Have `cruft update` write the newest revisions of a project into its judged_after.
+
+    They are green by the tests that the project has, and those of a newer release may be stricter.
+    Only the rendering is changed: that of the project's own release gets the line that the project
+    has, and that of a newer release gets the line that the project shall have.
+    """
+    try:
+        state = json.loads((project / ".cruft.json").read_text("utf-8"))
+        line = JUDGED_AFTER.search((project / "alembic.ini").read_text("utf-8"))
+        heads = newest_revisions([*project.glob("migrations/*/*.py")])
+    except (OSError, ValueError):  # cruft was started in another folder, with --project-dir
+        return
+    if line is None or state["context"]["cookiecutter"]["project_slug"] != Path.cwd().name:
+        return
+    if not line[0].startswith("#") and not (project / "migrator").is_dir():
+        return  # a release before 0.1.0 carried nothing, so a line of the project's would conflict
+    text = line[0]
+    if state["commit"] != ANSWERS["_commit"] and heads and judges_differently(project):
+        text = f"judged_after = {' '.join(heads)}"
+    ini = Path("alembic.ini")
+    changed = JUDGED_AFTER.sub(lambda _: text, ini.read_text("utf-8"), count=1)
+    ini.write_text(changed, "utf-8", newline="\n")
+
+
+def judges_differently(project: Path) -> bool:
+    """Tell whether what judges revisions here is not what judges them in a project."""
+    files = [*Path("migrator").rglob("*.py"), Path("tests/test_migrations.py")]
+    # By words, because git may have written other line ends into the project.
+    return any(
+        not (project / file).is_file()
+        or (project / file).read_bytes().split() != file.read_bytes().split()
+        for file in files
+    )
+
+
+def newest_revisions(files: list[Path]) -> list[str]:
+    """Return the ids in revisions that none of the others follows, in order.
+
+    Raises ValueError if a file is not Python in UTF-8.
+    """
+    ids, followed = set(), set()
+    for path in files:
+        names = assigned(path)
+        ids |= names.get("revision", set())
+        followed |= names.get("down_revision", set())
+    return sorted(map(str, ids - followed))
+
+
+def assigned(path: Path) -> dict[str, set[object]]:
+    """Return the constants that a Python file assigns to each name, also in a tuple."""
+    import ast  # here, so that only cruft waits for it
+
+    try:
+        tree = ast.parse(path.read_text("utf-8"))
+    except SyntaxError as error:
+        raise ValueError(f"{path} is not Python: {error}") from None
+    found: dict[str, set[object]] = {}
+    for node in tree.body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            parts = ast.walk(node.value)
+            found[ast.unparse(target)] = {
+                part.value for part in parts if isinstance(part, ast.Constant)
+            }
+    return found
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def slugify(text: str) -> str:
 def words_of_the_command() -> list[str]:
     """Return the words of the command that started this, or [] on systems other than Linux.
 
-    Cookiecutter hands some of its options to no hook, nor the answers to unknown questions. Without
-    the words, these go unnoticed.
+    Cookiecutter does not give a hook all of its options, nor the answers to unknown questions.
+    Without the words of the command, these would go unnoticed.
     """
     try:
         line = Path(f"/proc/{os.getppid()}/cmdline").read_text("utf-8", "surrogateescape")
@@ -72,7 +72,7 @@ def given_answers(words: list[str]) -> dict[str, str]:
         return {}
     start = words.index(ANSWERS["_template"])
     pairs = pairwise(words[start:])
-    arguments = [  # without values of options
+    arguments = [  # not the words that are values of the options before them
         word for before, word in pairs if before[:1] != "-" or before in FLAGS or "=" in before
     ]
     answers = [word.partition("=") for word in arguments if re.match(r"[A-Za-z_]\w*=", word)]
@@ -118,7 +118,10 @@ def command(answers: dict[str, str | bool]) -> str:
 def options_of_cruft(words: list[str]) -> list[str]:
     """Return the options of a cruft command that choose source and target; no hook gets them."""
     names = ("--directory", "--checkout", "-c", "--output-dir", "--config-file", "--skip")
-    kept = [word for pair in pairwise(words) if pair[0] in names for word in pair]
+    kept: list[str] = []
+    for option, value in pairwise(words):
+        if option in names:
+            kept += [option, value]
     return kept + [word for word in words if word.partition("=")[0] in names and "=" in word]
 
 

@@ -277,12 +277,12 @@ def test_a_python_that_is_too_old_is_told_before_the_project_is_made(template: P
     answers = json.dumps([["setup", True]])
     hook: dict[str, Any] = {"__name__": "hook"}
     exec(text.replace("{{ cookiecutter.items()|list|tojson }}", answers), hook)  # noqa: S102 (ours)
-    refuse = hook["refuse_machine"]
+    refuse_machine = hook["refuse_machine"]
 
-    refuse((3, 11), None, template)
-    refuse((3, 10), "/bin/uv", template)
+    refuse_machine((3, 11), None, template)
+    refuse_machine((3, 10), "/bin/uv", template)
     with pytest.raises(SystemExit, match=r"Python 3\.10 runs this.*Install uv.*setup=no"):
-        refuse((3, 10), None, template)
+        refuse_machine((3, 10), None, template)
 
 
 def test_answers_given_beforehand_are_templates(render: Render, refuse: Refuse) -> None:

@@ -198,7 +198,7 @@ def test_a_tool_that_does_not_start_is_a_warning(shell: Shell) -> None:
 def test_what_is_not_so_is_not_called_ready(shell: Shell, acts: dict[str, str], said: str) -> None:
     shell.add_uv(**acts)
     out = shell.render()
-    assert f"WARNING: {said}" in out or said in out.partition("WARNING: ")[2]
+    assert said in out.partition("WARNING: ")[2]
     assert "is ready" not in out
     assert out.endswith("  uv run alembic upgrade head\n  uv run flask run\n\n")
 
