@@ -2,7 +2,7 @@
 
 root        the working tree
 template    a copy of it, committed to a git repository of its own; nobody changes it
-render      render(**answers) -> folder; set-up declined, made once per answers: read it only
+render      render(**answers) -> folder; not set up, made once for the same answers: only read it
 env         the variables of a newcomer's shell: an empty HOME, none of this service's
 service     a copy of a rendering and an empty database, of each kind in turn
 run         run(command, cwd, status=0, **variables) -> both outputs; the status is checked
@@ -61,17 +61,21 @@ def run(env: dict[str, str]) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def template(root: Path, run: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(
+    root: Path, run: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     copy = tmp_path_factory.mktemp("template") / "template"
     listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], root)
     for name in filter(None, listed.split("\0")):
-        if (root / name).is_file():  # one that was deleted is listed until it is committed
+        if (root / name).is_file():  # git lists a deleted file until its deletion is committed
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, copy / name)
     run(["git", "-c", "init.defaultBranch=main", "init", "--quiet"], copy)
     run(["git", "add", "--all"], copy)
     run(["git", "commit", "--quiet", "--message", "The working tree"], copy)
-    return copy
+    yield copy
+    changed = run(["git", "status", "--porcelain", "--ignored"], copy)
+    assert not changed, f"a test has written into the template: {changed}"
 
 
 @pytest.fixture(params=DATABASES)
@@ -86,8 +90,9 @@ def service(
 
 
 @pytest.fixture(scope="session")
-def render(template: Path, cookies_session: Any) -> Callable[..., Path]:
+def render(template: Path, cookies_session: Any) -> Iterator[Callable[..., Path]]:
     made: dict[tuple[tuple[str, Any], ...], Path] = {}
+    files: dict[Path, list[Path]] = {}
 
     def render(**answers: Any) -> Path:
         key = tuple(sorted(answers.items()))
@@ -95,6 +100,9 @@ def render(template: Path, cookies_session: Any) -> Callable[..., Path]:
             result = cookies_session.bake({"setup": False, **answers}, str(template))
             assert result.exception is None, result.exception
             made[key] = result.project_path
+            files[made[key]] = sorted(made[key].rglob("*"))
         return made[key]
 
-    return render
+    yield render
+    for project, found in files.items():
+        assert sorted(project.rglob("*")) == found, f"a test has written into {project}"

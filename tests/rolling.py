@@ -18,8 +18,8 @@ from pathlib import Path
 from support import Service, free_port, get, missing
 
 SLOTS = ("a", "b")
-MEANWHILE = 40  # requests at least that each of two releases answers while both are there
-PATIENCE = 120  # seconds until something that does not come is an error
+MEANWHILE = 40  # the fewest requests that each of two releases answers while both serve
+PATIENCE = 120  # seconds to wait for something before it is an error
 CONFIG = """\
 global
     stats socket {socket} mode 600 level admin
@@ -44,7 +44,8 @@ backend releases
     server a 127.0.0.1:{a} check inter 300ms fall 3 rise 1
     server b 127.0.0.1:{b} check inter 300ms fall 3 rise 1
 """
-# Every third request writes. Steady, and not as much as the machine can: others use it, too.
+# Every third request writes. The rate is steady, and below what the machine can do, because other
+# tests use it too.
 LOAD = """\
 local count = 0
 function request()
@@ -184,7 +185,7 @@ def wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -
 def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"in {PATIENCE} s it did not come that {what}"
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
         time.sleep(0.05)
 
 
@@ -199,7 +200,7 @@ def site(service: Service, release: Path) -> Iterator[Site]:
     """Yield a site whose slots both serve a release, on the service's database."""
     haproxy = tool("haproxy")
     with ExitStack() as stack:
-        # Not pytest's folder: the name of a socket may have a hundred characters.
+        # Not pytest's folder: the path of a socket may not be longer than a hundred characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         site = Site(service, folder)
         config = folder / "haproxy.cfg"
@@ -218,7 +219,7 @@ def site(service: Service, release: Path) -> Iterator[Site]:
 
 @contextmanager
 def load(site: Site) -> Iterator[Callable[[], Counts]]:
-    """Have requests for as long as the block lasts; then the function that is yielded counts."""
+    """Send requests while the block runs; after it, the yielded function returns the counts."""
     script = site.folder / "load.lua"
     script.write_text(LOAD)
     wrk = subprocess.Popen(

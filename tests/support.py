@@ -38,7 +38,12 @@ def missing(reason: str) -> NoReturn:
 
 def server(kind: str) -> sa.Engine:
     """Return an engine to a database server; without one, CI fails and a laptop skips."""
-    url = sa.make_url(SERVERS[kind])
+    return server_at(SERVERS[kind], f"{kind.upper()}_URL")
+
+
+def server_at(address: str, variable: str) -> sa.Engine:
+    """Return an engine to the server at an address; `variable` is the one that sets it."""
+    url = sa.make_url(address)
     engine = sa.create_engine(
         url.set(drivername=DRIVERS.get(url.drivername, url.drivername)),
         isolation_level="AUTOCOMMIT",
@@ -47,7 +52,7 @@ def server(kind: str) -> sa.Engine:
     try:
         engine.connect().close()
     except sa.exc.OperationalError as error:
-        missing(f"{kind} does not answer; start it, or set {kind.upper()}_URL: {error.orig}")
+        missing(f"No server answers; start it, or set {variable}: {error.orig}")
     return engine
 
 
@@ -55,7 +60,7 @@ def server(kind: str) -> sa.Engine:
 def service_on(
     kind: str, render: Callable[..., Path], env: dict[str, str], folder: Path
 ) -> Iterator["Service"]:
-    """Yield a copy of the service, rendered for a kind of database, and an empty one of it."""
+    """Yield a copy of the service, rendered for a kind of database, on an empty database."""
     (folder / "data").mkdir()
     copy = copytree(render(database=kind), folder / "my-service")
     with database(kind, folder / "data") as url:
@@ -68,14 +73,21 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{(folder / 'service.db').as_posix()}"
         return
-    engine = server(kind)
+    with database_on(SERVERS[kind], f"{kind.upper()}_URL") as url:
+        yield url
+
+
+@contextmanager
+def database_on(address: str, variable: str) -> Iterator[str]:
+    """Make an empty database on a server, yield the text of its URL, and drop it."""
+    engine = server_at(address, variable)
     name = f"template_{secrets.token_hex(6)}"
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
         try:
-            yield sa.make_url(SERVERS[kind]).set(database=name).render_as_string(False)
+            yield sa.make_url(address).set(database=name).render_as_string(False)
         finally:
-            force = " WITH (FORCE)" if kind == "postgresql" else ""
+            force = " WITH (FORCE)" if engine.dialect.name == "postgresql" else ""
             connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
 
 
@@ -119,7 +131,7 @@ class Service:
         return done.stdout
 
     def python(self, code: str) -> str:
-        """Return what a piece of Python printed that ran in the project's folder."""
+        """Run a piece of Python in the project's folder, and return what it printed."""
         path = self.folder / "snippet.py"
         path.write_text(textwrap.dedent(code), "utf-8")
         try:
@@ -135,7 +147,7 @@ class Service:
         return sorted((self.folder / "migrations" / "versions").glob("*.py"))
 
     def newest(self) -> Path:
-        """Return the revision made last, by its time: two names of one second sort by chance."""
+        """Return the revision made last, by file time: names of the same second sort by chance."""
         return max(self.revisions(), key=lambda path: path.stat().st_mtime_ns)
 
     def engine(self) -> sa.Engine:
@@ -166,14 +178,14 @@ class Service:
                     sorted(map(repr, connection.execute(sa.select(table)))),
                 )
                 for table in tables.sorted_tables
-                if table.name != "alembic_log"  # which has times: tests/test_log.py
+                if table.name != "alembic_log"  # it holds times; tests/test_log.py tests it
             }
 
     @contextmanager
     def serve(self, **variables: str) -> Iterator[Callable[..., tuple[int, Any]]]:
         """Run `flask run`; yield a function that returns the status and the answer of an address.
 
-        Data are posted to it as JSON.
+        If it is given data, it posts them as JSON.
         """
         port = free_port()
         log = (self.folder / "serve.log").open("w", encoding="utf-8")
@@ -209,7 +221,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def get(address: str, data: Any = None) -> tuple[int, Any]:
-    """Return the status of an address, and its JSON or text. Data are posted to it as JSON."""
+    """Return the status of an address, and its JSON or text; post data to it as JSON, if given."""
     body = data and json.dumps(data).encode()
     # The address is that of our own server, on loopback, so it cannot name a file.
     request = Request(address, body, {"Content-Type": "application/json"})  # noqa: S310

@@ -93,16 +93,16 @@ def test_its_own_tests_look_at_each_database(analytics: Service) -> None:
     failed = [line for line in out.splitlines() if line.startswith("FAILED")]
     assert len(failed) == 1, out
     assert "test_every_downgrade_undoes_its_upgrade[analytics]" in failed[0]
-    assert f"{revision.name}: visit " in out
+    assert f"{revision.name}: after downgrade(), table visit is there" in out
     assert "downgrade() has to undo all that upgrade() does" in out
 
 
 def test_what_is_refused(analytics: Service) -> None:
-    """One database named twice, a bind that models alone know, a section that is no bind."""
+    """One database named twice, a bind that only models name, a section that is no bind."""
     twice = analytics.run("alembic", "current", fails=True, ANALYTICS_DATABASE_URL=analytics.url)
     assert "ANALYTICS_DATABASE_URL is the database of DATABASE_URL" in twice
-    unset = analytics.run("flask", "run", fails=True, ANALYTICS_DATABASE_URL="nonsense")
-    assert "ANALYTICS_DATABASE_URL cannot be read" in unset
+    unreadable = analytics.run("flask", "run", fails=True, ANALYTICS_DATABASE_URL="nonsense")
+    assert "ANALYTICS_DATABASE_URL cannot be read" in unreadable
 
     edit(analytics.folder / "app/config.py", r"^BINDS: .*", "BINDS: tuple[str, ...] = ()")
     forgotten = analytics.run("alembic", "check", fails=True)
@@ -112,7 +112,7 @@ def test_what_is_refused(analytics: Service) -> None:
 
 
 def test_a_bind_fails_on_its_own(analytics: Service) -> None:
-    """A database that is not reached stops neither the migration of another, nor its status."""
+    """An unreachable database stops neither the migration nor the status of another."""
     analytics.run("alembic", "-n", "analytics", "revision", "--autogenerate", "-m", "Visit")
     gone = "postgresql://postgres@127.0.0.1:1/gone"
     output = analytics.run("flask", "db", "upgrade", fails=True, ANALYTICS_DATABASE_URL=gone)

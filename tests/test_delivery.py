@@ -129,7 +129,7 @@ def test_dockerfile_passes_hadolint(run: Run, service: Path) -> None:
 
 
 def test_workflow_passes_zizmor(run: Run, service: Path, database: str) -> None:
-    """Its pedantic persona finds nothing, save that the server is named by version."""
+    """Its pedantic persona finds only that the server's image is named by version."""
     words = ["zizmor", "--offline", "--quiet", "--no-exit-codes", "--persona=pedantic"]
     findings = json.loads(run([*words, "--format=json", WORKFLOW], service))
     expected = [] if database == "sqlite" else ["unpinned-images"]
@@ -208,9 +208,10 @@ def test_compose_migrates_once_before_it_serves(service: Path, database: str) ->
 
 
 def test_compose_publishes_to_this_machine_only(service: Path) -> None:
-    for described in compose(service).values():
-        for port in described.get("ports", []):
-            assert port.startswith("127.0.0.1:")
+    ports = [port for each in compose(service).values() for port in each.get("ports", [])]
+
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_compose_declares_the_volumes_that_it_mounts(service: Path) -> None:
@@ -291,7 +292,7 @@ CHECKS = [
 def test_both_kinds_of_ci_run_the_same_commands(
     github_job: dict[str, Any], gitlab_job: dict[str, Any]
 ) -> None:
-    """Save those that show the SQL of what a branch adds, which are run below."""
+    """Except those that show the SQL of what a branch adds: other tests run these."""
     always = [step for step in github_job["steps"] if "if" not in step]
     wanted = ['pip install "uv>=0.13,<0.14"', "uv sync", *CHECKS]
     assert commands({"steps": always}) == wanted
@@ -353,8 +354,7 @@ def origin(
     return folder
 
 
-def seen(sql: str) -> None:
-    """The SQL is that of the branch alone."""
+def assert_of_the_branch_alone(sql: str) -> None:
     assert re.search(r"^-- main: \d{14}_\w{12} -> \d{14}_\w{12}$", sql, re.M), sql
     assert "CREATE TABLE thing" in sql
     assert "CREATE TABLE note" not in sql
@@ -368,7 +368,7 @@ def test_github_shows_what_a_pull_request_adds(
     database: str,
     tmp_path: Path,
 ) -> None:
-    """All but the first two commands, which install; the checkout is as complete as theirs."""
+    """Run all commands but the first two, which install, in a checkout as complete as GitHub's."""
     assert github_job["steps"][0]["with"]["fetch-depth"] == 0
     folder, summary = tmp_path / "my-service", tmp_path / "summary"
     fetch = f"git fetch --quiet 'file://{origin}' refs/pull/1/merge"
@@ -383,7 +383,7 @@ def test_github_shows_what_a_pull_request_adds(
         said += shell(step["run"], folder, options, **given)
 
     text = summary.read_text("utf-8")
-    seen(text)
+    assert_of_the_branch_alone(text)
     assert "HEAD^1 can read and write all its tables after 1 revisions" in said
     assert text.startswith("```sql\n")
     assert text.count("```") == (4 if database == "postgresql" else 2)
@@ -411,7 +411,7 @@ def test_gitlab_shows_what_a_branch_adds(
 
     said = shell("\n".join(commands(gitlab_job)[2:]), folder, **given)
 
-    seen((folder / gitlab_job["artifacts"]["paths"][0]).read_text("utf-8"))
+    assert_of_the_branch_alone((folder / gitlab_job["artifacts"]["paths"][0]).read_text("utf-8"))
     assert "can read and write all its tables after 1 revisions" in said
     assert ("prefer-identity" in said) is (database == "postgresql")
     assert gitlab_job["variables"]["GIT_DEPTH"] == "0"
@@ -442,18 +442,15 @@ def test_a_revision_that_others_have_is_not_edited(
     origin: Path,
 ) -> None:
     looks = [
-        next(
-            command
-            for command in (step.get("run", "") for step in github_job["steps"])
-            if "--diff-filter" in command
-        ),
-        next(command for command in commands(gitlab_job) if "--diff-filter" in command),
+        next(command for command in commands(job) if "--diff-filter" in command)
+        for job in (github_job, gitlab_job)
     ]
+    revision = "migrations/versions/*_create_note.py"
     shell("git checkout --quiet refs/pull/1/merge; git fetch --quiet . main", origin)
     for look in looks:
         shell(look, origin)
-        for edit in ("echo '# edited' >> migrations/versions/*_create_note.py", "git rm -q {}"):
-            shell(edit.format("migrations/versions/*_create_note.py"), origin)
+        for edit in (f"echo '# edited' >> {revision}", f"git rm -q {revision}"):
+            shell(edit, origin)
             said = shell(f"if ({look}\n); then exit 9; fi", origin)
             assert "create_note.py" in said
             assert "write another revision" in said

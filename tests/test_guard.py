@@ -71,7 +71,7 @@ def test_merged_and_unmerged_branches(service: Service) -> None:
 def cable(port: int, heals: bool = False) -> Iterator[tuple[int, threading.Event]]:
     """Pass bytes on to a server; yield a port, and an event after which nothing passes.
 
-    One that heals passes the bytes of later connections, as after a failover.
+    A cable that `heals` passes the bytes of later connections on, as after a failover.
     """
     cut, over = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -49,6 +49,20 @@ def test_tools_have_no_complaint(
     run([sys.executable, "-m", *command.split()], folder, **caches)
 
 
+def test_the_workshop_is_typed(service: Path, run: Callable[..., str], tmp_path: Path) -> None:
+    """pyproject.toml does not name the workshop, so that the folder can be deleted."""
+    command = [sys.executable, "-m", "mypy", "workshop", "--exclude", "/files/"]
+    run(command, service, MYPY_CACHE_DIR=str(tmp_path / "mypy"))
+
+
+def test_the_workshop_does_not_need_the_app(service: Path) -> None:
+    """A student's error in the app must not stop the workshop."""
+    allowed = {"development.py", "pages.py"}
+    for path in python_files(service / "workshop"):
+        if path.name not in allowed and "files" not in path.parts:
+            assert not roots(path) & {"app", "flask", "migrations", "tests"}, path
+
+
 def imports(path: Path) -> Iterator[str]:
     """Yield the full names of the modules that a file imports, or names in import_module()."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -118,7 +132,7 @@ def test_a_database_is_named_in_its_own_folder_only(service: Path) -> None:
     found: dict[str, set[str]] = {}
     for path in files:
         name = path.relative_to(service).as_posix()
-        own = KINDS.get(path.parent.name, "(?!)")
+        own = KINDS.get(path.parent.name, "(?!)")  # (?!) matches nothing
         if name in NAMES_DATABASES or "/versions/" in name or path.name == "models.py":
             continue
         for word in words(path):
@@ -146,7 +160,7 @@ def test_migrator_has_no_circle_of_imports(service: Path) -> None:
     folder = service / "migrator"
     modules = {module_name(path, service): path for path in python_files(folder)}
     needs = {name: {*needed(path, modules.keys())} - {name} for name, path in modules.items()}
-    while ready := [name for name, needed in needs.items() if not needed]:
+    while ready := [name for name, others in needs.items() if not others]:
         for name in ready:
             del needs[name]
         needs = {name: others - {*ready} for name, others in needs.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from support import DATABASES, DRIVERS, database
+from support import DATABASES, DRIVERS, database, server
 
 ENV = """\
 from alembic import context
@@ -190,6 +190,24 @@ def test_one_connection_is_too_few(migrator: Any, tmp_path: Path) -> None:
         finally:
             with admin.connect() as connection:
                 connection.exec_driver_sql(f"DROP ROLE {role}")
+
+
+def test_a_server_that_is_gone_has_not_refused_the_second_connection(
+    migrator: Any, tmp_path: Path
+) -> None:
+    with database("postgresql", tmp_path) as text:
+        own = migrator.database(sa.make_url(text).set(drivername="postgresql+psycopg"))
+        with own.engine().connect() as one, server("postgresql").connect() as admin:
+            process = one.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            one.rollback()
+            admin.exec_driver_sql(f"ALTER DATABASE {own.url.database} ALLOW_CONNECTIONS false")
+            admin.exec_driver_sql(f"SELECT pg_terminate_backend({process}, 5000)")
+            with (
+                pytest.raises(sa.exc.DBAPIError) as caught,
+                own.lock(one, wait=1, timeout=1),
+            ):
+                pass
+        assert caught.value.connection_invalidated
 
 
 def test_sqlite_keeps_the_transaction_of_a_revision(migrator: Any, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def client(service: Service, sql: str) -> None:
     if not shutil.which(command[0]):
         missing(f"{command[0]}, the client of {service.kind}, is not installed")
     env = os.environ | {"MYSQL_PWD": url.password or "", "PGCLIENTENCODING": "UTF8"}
-    # CREATE TABLE IF NOT EXISTS alembic_log is told where the table is there: a notice, no warning.
+    # stderr has to stay empty, and PostgreSQL sends a notice if alembic_log exists already.
     env |= {"PGOPTIONS": "--client-min-messages=warning"}
     done = subprocess.run(
         command, input=sql, env=env, capture_output=True, encoding="utf-8", check=False

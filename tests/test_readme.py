@@ -267,3 +267,20 @@ def test_the_commands_without_uv(service: Service) -> None:
         shell(service, command)
 
     shell(service, ".venv/bin/pytest -q")
+
+
+@pytest.mark.parametrize("service", ["sqlite"], indirect=True)
+def test_the_commands_for_agents(service: Service) -> None:
+    """AGENTS.md from top to bottom, with a model where it says to write one."""
+    text = (service.folder / "AGENTS.md").read_text("utf-8")
+    inline = re.findall(r"`(uv run [^`]+)`", text)
+    fenced = "".join(re.findall(r"(?ms)^ *```sh\n(.*?)```$", text))
+
+    for command in map(str.strip, fenced.strip().splitlines()):
+        if "--autogenerate" in command:
+            add_thing(service)
+        shell(service, command)
+    assert '"thing"' in service.newest().read_text("utf-8")
+    assert inline == ["uv run alembic downgrade -1"]
+    for command in inline:
+        shell(service, command)

@@ -14,11 +14,12 @@ import yaml
 CONTAINER = {".dockerignore", "Dockerfile", "compose.yaml"}
 GITHUB = {".github/workflows/ci.yml"}
 GITLAB = {".gitlab-ci.yml"}
+WORKSHOP = {"workshop/"}  # all that is in that folder
 ALWAYS = """
-    .env .env.example .gitattributes .gitignore README.md alembic.ini gunicorn.conf.py
-    pyproject.toml
-    app/__init__.py app/config.py app/db.py app/driver.py app/health.py app/start.py app/unseen.py
-    app/url.py app/variables.py
+    .env .env.example .gitattributes .gitignore AGENTS.md README.md alembic.ini doctor.py
+    gunicorn.conf.py pyproject.toml wsgi.py
+    app/__init__.py app/config.py app/db.py app/driver.py app/faulty.py app/health.py app/start.py
+    app/unseen.py app/url.py app/variables.py
     app/notes/models.py app/notes/views.py app/templates/start.html
     migrations/compatible.py migrations/draw.py migrations/env.py migrations/script.py.mako
     migrations/prove.py migrations/trial.py migrations/versions/README.md
@@ -39,6 +40,8 @@ CASES = [
     pytest.param({"database": "mariadb", "ci": "gitlab"}, CONTAINER | GITLAB, id="maria-gitlab"),
     pytest.param({"database": "postgresql", "container": False}, GITHUB, id="pg-no-container"),
     pytest.param({"database": "mariadb", "container": False}, GITHUB, id="maria-no-container"),
+    pytest.param({"workshop": True}, CONTAINER | GITHUB | WORKSHOP, id="workshop"),
+    pytest.param({"workshop": True, "ci": "none", "container": False}, WORKSHOP, id="ws-nothing"),
 ]
 KINDS = ("mariadb", "mysql", "postgresql", "sqlite")
 Render = Callable[..., Path]
@@ -69,10 +72,18 @@ def wanted(template: Path, chosen: set[str]) -> list[str]:
 
     All of migrator/ is among them, whatever the database, so that DATABASE_URL can change.
     """
-    migrator = template / "{{cookiecutter.project_slug}}" / "migrator"
-    files = {path.relative_to(migrator.parent).as_posix() for path in migrator.rglob("*.*")}
+    service = template / "{{cookiecutter.project_slug}}"
+    files = {*files_in(service, "migrator")}
     assert {f"migrator/{kind}/autogenerate.py" for kind in KINDS} < files
-    return sorted({*files, *chosen, *ALWAYS.split()})
+    if chosen >= WORKSHOP:
+        files |= {*files_in(service, "workshop")}
+    return sorted({*files, *(chosen - WORKSHOP), *ALWAYS.split()})
+
+
+def files_in(service: Path, folder: str) -> list[str]:
+    """Return the names of the files in a folder of the service."""
+    paths = (service / folder).rglob("*.*")
+    return [path.relative_to(service).as_posix() for path in paths]
 
 
 @pytest.mark.parametrize(("answers", "chosen"), CASES)
@@ -117,6 +128,17 @@ def test_python_is_the_same_whatever_was_answered(render: Render, template: Path
         for name, text in texts(project).items():
             if name.endswith((".py", ".mako", ".html")):
                 assert (source / name).read_bytes().decode() == text, name
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"])
+def test_the_workshop_goes_away_with_its_folder(
+    render: Render, tmp_path: Path, database: str
+) -> None:
+    folder = tmp_path / "my-service"
+    shutil.copytree(render(database=database, workshop=True), folder)
+    shutil.rmtree(folder / "workshop")
+    taken_away, declined = texts(folder), texts(render(database=database))
+    assert {**taken_away, ".env": ""} == {**declined, ".env": ""}  # but for the secret
 
 
 def test_the_secret_is_all_that_differs(render: Render) -> None:

@@ -2,8 +2,8 @@
 
 Both releases serve while the schema is the new one's. What is deployed is a new table and a column;
 the release before, again; the recipe of docs/deploying.md, by which a column is renamed; and with
-it another column's whole life: it is added, filled, made NOT NULL, and leaves. At last, a column is
-dropped at once, which the test has to see.
+it another column's whole life: it is added, filled, made NOT NULL, and leaves. Last, a column is
+dropped at once: requests have to fail, or else the test could not see a failure.
 """
 
 import shutil

@@ -70,6 +70,8 @@ def test_a_constraint_without_a_name_gets_the_same_one_everywhere(service: Servi
     path.write_text(text, "utf-8")
     models = service.folder / "app" / "notes" / "models.py"
     unique = '    __table_args__ = (sa.UniqueConstraint("title"),)\n\n    id: Mapped'
+    assert "New upgrade operations" not in service.run("alembic", "upgrade", "head")
+    assert "uq_note_title" in service.run("alembic", "check", fails=True)  # no model has it yet
     text = models.read_text("utf-8").replace("    id: Mapped", unique, 1)
     models.write_text(text, "utf-8")
 
@@ -150,7 +152,7 @@ def test_the_grant_that_is_named_is_enough(service: Service) -> None:
 def test_revisions_sort_by_date(service: Service) -> None:
     for name in ("zebra", "ant"):
         service.run("alembic", "revision", "-m", name)
-        time.sleep(1)  # the names tell seconds
+        time.sleep(1)  # names made within the same second sort by chance
 
     names = [path.name for path in service.revisions()]
 
@@ -244,8 +246,10 @@ def test_a_connection_can_be_passed(service: Service) -> None:
 
 def test_an_app_that_does_not_boot_can_be_migrated(service: Service) -> None:
     package = service.folder / "app/__init__.py"
-    text = package.read_text("utf-8")
-    package.write_text(text.replace("    import_all(", "    raise RuntimeError\n    import_all("))
+    text, views = package.read_text("utf-8"), '    for views in import_all("views"):'
+    assert views in text
+    package.write_text(text.replace(views, f"    raise RuntimeError\n{views}"), "utf-8")
+    assert "RuntimeError" in service.run("flask", "routes", fails=True)
 
     service.run("alembic", "upgrade", "head")
 

@@ -2,7 +2,7 @@
 
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -267,7 +267,7 @@ def test_the_tests_end_at_once(service: Service, workers: tuple[str, ...]) -> No
 
 
 @ON_SERVERS
-def test_an_error_of_a_statement_stays_one(service: Service, render: Callable[..., Path]) -> None:
+def test_an_error_of_a_statement_stays_one(service: Service) -> None:
     """It is not taken for a database that is away."""
     service.write(
         "app/broken/views.py",

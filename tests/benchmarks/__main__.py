@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from benchmarks import commands, first_answer, growth, isolation, serving
+from benchmarks import commands, first_answer, growth, isolation, proof, serving
 from benchmarks.lab import Lab
 from benchmarks.measure import HEAD
 from support import DATABASES, server
@@ -25,6 +25,7 @@ BENCHMARKS = {
     5: growth.growth,
     6: growth.check,
     7: serving.requests,
+    8: proof.proof,
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 from benchmarks.lab import Lab, tool
@@ -108,6 +109,8 @@ def add_bare(project: Path) -> None:
     (project / "bare").mkdir()
     (project / "bare" / "env.py").write_text(BARE_ENV, "utf-8")
     (project / "bare.ini").write_text(BARE_INI, "utf-8")
+    template = files("alembic").joinpath("templates", "generic", "script.py.mako")
+    (project / "bare" / "script.py.mako").write_text(template.read_text("utf-8"), "utf-8")
 
 
 def check(lab: Lab) -> list[Row]:

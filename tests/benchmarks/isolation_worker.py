@@ -16,7 +16,8 @@ from app.db import db
 from flask import Flask
 from migrator import database
 
-ROUNDS = range(int(os.environ.get("ROUNDS", "1")) + 2)  # not the first and last: the session's
+# Two more, because the first and the last set up and tear down the session: they are left out.
+ROUNDS = range(int(os.environ.get("ROUNDS", "1")) + 2)
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def running(command: Sequence[object], cwd: Path, **variables: str) -> Contestan
 
 @contextmanager
 def serving(command: Sequence[object], cwd: Path, port: int, **variables: str) -> Iterator[None]:
-    """Have a server run, from its first 200 of /readyz on."""
+    """Run a server; the block begins after its first 200 of /readyz."""
     with open(cwd / "serve.log", "w+b") as log:
         server = subprocess.Popen(
             list(map(str, command)), cwd=cwd, env=ENV | variables, stdout=log, stderr=log

@@ -31,7 +31,7 @@ def requests(lab: Lab) -> list[Row]:
 
 
 def fill(url: str) -> None:
-    """Have a page of notes to list."""
+    """Insert a page of notes to list."""
     note = "INSERT INTO note (title, body, created_at) VALUES ('Milk', 'Two bottles', '2030-01-02')"
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         for _ in range(20):
@@ -42,9 +42,9 @@ def gunicorn(project: Path, app: str) -> list[str]:
     """Return the command of the Dockerfile, for another application."""
     found = re.findall(r"^CMD (\[.*\])$", (project / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     name, _, *options = json.loads(found[-1])
-    memory = "--worker-tmp-dir=/dev/shm" if Path("/dev/shm").is_dir() else ""  # noqa: S108 (the image's)
+    memory = ["--worker-tmp-dir=/dev/shm"] if Path("/dev/shm").is_dir() else []  # noqa: S108 (the image's)
     kept = [word for word in options if "bind" not in word and "worker-tmp" not in word]
-    return [name, app, "--bind=127.0.0.1:PORT", *filter(None, [memory]), workers(project), *kept]
+    return [name, app, "--bind=127.0.0.1:PORT", *memory, workers(project), *kept]
 
 
 def workers(project: Path) -> str:

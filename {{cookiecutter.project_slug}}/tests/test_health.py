@@ -1,3 +1,5 @@
+"""Test /healthz, /readyz, errors, and the start page of development."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,7 +81,7 @@ def development(service: Flask, addresses: dict[str, str]) -> Iterator[FlaskClie
             engine.dispose()
 
 
-def test_it_shows_where_the_database_is(development: FlaskClient) -> None:
+def test_the_start_page_shows_that_the_database_is_at_head(development: FlaskClient) -> None:
     page = development.get("/").text
 
     assert "ready" in page
@@ -88,7 +90,7 @@ def test_it_shows_where_the_database_is(development: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("newer_code")
-def test_it_shows_what_is_pending(development: FlaskClient) -> None:
+def test_the_start_page_shows_pending_revisions(development: FlaskClient) -> None:
     page = development.get("/").text
 
     assert ">pending<" in page
@@ -109,9 +111,9 @@ def test_a_view_says_when_the_database_is_behind(development: FlaskClient) -> No
 
 
 @pytest.mark.parametrize("name", sorted(set(ENVIRONMENTS) - {"development"}))
-def test_it_exists_in_development_only(name: str, tmp_path: Path) -> None:
+def test_the_start_page_exists_in_development_only(name: str, tmp_path: Path) -> None:
     given = {"SECRET_KEY": "k" * 32}
-    for bind in (None, *BINDS):  # the options are of another kind of database, perhaps
+    for bind in (None, *BINDS):  # without options, which may be those of another kind of database
         given[f"{prefix(bind)}DATABASE_URL"] = f"sqlite:///{tmp_path / f'{bind}.db'}"
         given[f"{prefix(bind)}DATABASE_ENGINE_OPTIONS"] = "{}"
         given[f"{prefix(bind)}MIGRATION_DATABASE_URL"] = ""

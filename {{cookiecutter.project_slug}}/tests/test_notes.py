@@ -1,3 +1,5 @@
+"""Test the example: notes are kept, listed, deleted, and checked."""
+
 import pytest
 from flask.testing import FlaskClient
 
