@@ -297,10 +297,6 @@ class Project:
 
     # --- What the student changed since the stage was set
 
-    def staged_text(self, name: str) -> str:
-        """Return a file as it was when the stage was set."""
-        return self.try_git("show", f"{STAGED}:{name}").output
-
     def new_revisions(self) -> list[Script]:
         """Return the revisions that were added since the stage was set, oldest first."""
         listed = self.git("ls-tree", "-r", "--name-only", STAGED, "migrations/versions")
